@@ -1,0 +1,30 @@
+// Message: what participants of one group say to each other, of whichever protocol.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "base/entry.h"
+#include "base/id.h"
+
+namespace polis::consensus {
+
+/// One shape for all three protocols, so that the transport, the simulator and the traces need to know none of them.
+/// `kind` is the protocol's own enumeration (raft/message_kind.h ...), which says there what each field means for each
+/// kind; fields that a kind does not name are zero. Travels inside cluster/peers' frames with the group's id.
+struct Message {
+    uint8_t kind = 0;
+    bool rejected = false;
+    Ballot ballot;         // The sender's current ballot.
+    LogPosition previous;  // What `entries` follow, or the end of the sender's log.
+    LogIndex committed;    // The sender's commit index.
+    LogIndex hint;         // Protocol's own: where a rejecting follower's log ends, a read's index ...
+    Ballot hint_ballot;
+    uint64_t context = 0;  // Echoed by the answer: tells which round it belongs to.
+    uint32_t priority = 0;
+    std::vector<Entry> entries;
+
+    friend bool operator==(const Message&, const Message&) = default;
+};
+
+}  // namespace polis::consensus

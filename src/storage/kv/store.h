@@ -1,0 +1,133 @@
+// Store: the one ordered key-value store under every model. RocksDB in production, memory in tests and the simulator.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+
+namespace polis::storage {
+
+/// Keys are octets, compared as unsigned bytes. [first, last): `last` empty means "to the end".
+struct KeyRange {
+    std::string first;
+    std::string last;
+};
+
+/// Changes that become visible together, in order: a later one of a key wins. A plain buffer in RocksDB's own
+/// encoding would tie models to it; this one is a flat log that either store replays.
+class Batch {
+public:
+    void put(std::string_view key, std::string_view value);
+    void put(std::string_view key, std::string_view value_head, std::string_view value_tail);  // value = head + tail
+    void remove(std::string_view key);
+    void remove_range(const KeyRange& range);
+    void clear();
+    bool empty() const { return count_ == 0; }
+    size_t count() const { return count_; }
+    size_t bytes() const { return log_.size(); }
+
+    enum class Kind : uint8_t { Put, Remove, RemoveRange };
+    /// Calls `visit(kind, key, value_or_range_end)` for each change, in order.
+    void for_each(const std::function<void(Kind, std::string_view, std::string_view)>& visit) const;
+
+private:
+    std::string log_;
+    size_t count_ = 0;
+};
+
+/// A place in the sorted keys of one view. Valid until its view is gone.
+///
+///     for (cursor.seek(first); cursor.valid() && cursor.key() < last; cursor.next()) ...
+class Cursor {
+public:
+    virtual ~Cursor() = default;
+    virtual void seek(std::string_view key) = 0;         // To the first key >= `key`.
+    virtual void seek_before(std::string_view key) = 0;  // To the last key < `key`; empty `key`: the last of all.
+    virtual bool valid() const = 0;
+    virtual void next() = 0;                     // REQUIRES: valid().
+    virtual void previous() = 0;                 // REQUIRES: valid().
+    virtual std::string_view key() const = 0;    // Until the cursor moves. REQUIRES: valid().
+    virtual std::string_view value() const = 0;  // Likewise.
+    /// Why valid() is false though more keys may exist: an I/O error or corruption. Check after a scan.
+    virtual Result<void> status() const = 0;
+};
+
+/// A consistent view of one moment. Thread-safe to read from several threads through cursors of their own. Holding one
+/// keeps old versions alive: seconds, not hours.
+class View {
+public:
+    virtual ~View() = default;
+    virtual Result<std::optional<std::string>> get(std::string_view key) const = 0;
+    /// Only keys of `range` are seen.
+    virtual std::unique_ptr<Cursor> cursor(const KeyRange& range) const = 0;
+};
+
+/// One ordered store. `write` and `flush` are called by one thread at a time; `get`, `cursor` and `view` by any.
+///
+/// Durability: what is written is visible at once and durable after a flush that began later ends; a crash forgets a
+/// suffix of the unflushed writes, never one in the middle (the replica's log brings them back).
+/// Errors everywhere: Corrupt, Io.
+class Store {
+public:
+    virtual ~Store() = default;
+
+    virtual Result<std::optional<std::string>> get(std::string_view key) const = 0;
+    /// A cursor over the newest state as of now.
+    virtual std::unique_ptr<Cursor> cursor(const KeyRange& range) const = 0;
+    virtual std::shared_ptr<const View> view() const = 0;
+
+    /// Applies the batch atomically. Errors: Overloaded: the store cannot take writes right now (compaction is behind) and nothing
+    /// was done: wait and give it again; never blocks for long. NoSpace: likewise, until there is room.
+    virtual Result<void> write(const Batch& batch) = 0;
+
+    /// Makes everything written before durable. Blocking; run it on a pool.
+    virtual Result<void> flush() = 0;
+
+    /// Streams all pairs of `range` in key order, as one view, to `sink` in chunks of about `chunk_bytes`, in a format that `import`
+    /// takes. Blocking. Stops with the sink's error.
+    virtual Result<void> export_range(const KeyRange& range, size_t chunk_bytes,
+                                      const std::function<Result<void>(std::string_view)>& sink) const = 0;
+
+    /// Replaces the content of `range` by what export_range wrote. `source` gives the next chunk, empty at the end. Interrupted (by a crash or an error)
+    /// it leaves `range` unusable and says so: `import_interrupted()` is true until an import ends. Durable at return.
+    virtual Result<void> import_range(const KeyRange& range, const std::function<Result<std::string>()>& source) = 0;
+    virtual bool import_interrupted() const = 0;
+
+    /// A hash over the pairs of `range`, independent of the store's kind and layout. Blocking.
+    virtual Result<uint64_t> hash(const KeyRange& range) const = 0;
+
+    /// Removes `range` and gives its disk space back in the background.
+    virtual Result<void> erase(const KeyRange& range) = 0;
+
+    struct Usage {
+        uint64_t disk_bytes = 0;    // Files, with what compaction has not removed yet.
+        uint64_t live_bytes = 0;    // Estimate of what the newest state needs.
+        uint64_t memory_bytes = 0;  // Memtables and caches.
+        uint64_t unflushed_bytes = 0;
+    };
+    virtual Usage usage() const = 0;
+};
+
+struct StoreOptions {
+    uint64_t write_buffer_bytes = 16u << 20;  // Of one memtable; two at most.
+    uint64_t block_cache_bytes = 16u << 20;
+    uint32_t background_threads = 1;
+    uint32_t open_files_max = 256;
+};
+
+/// Opens (or makes) the RocksDB store in the directory `path` of the real file system.
+Result<std::unique_ptr<Store>> open_rocksdb_store(const std::string& path, const StoreOptions& options);
+
+/// The twin in memory. Besides the contract it can crash: `crash()` forgets what was not flushed.
+class MemoryStore;
+std::unique_ptr<MemoryStore> make_memory_store();
+
+}  // namespace polis::storage

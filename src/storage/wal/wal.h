@@ -1,0 +1,96 @@
+// Wal: the one log on disk of a shard, shared by all its groups; one fdatasync commits everybody's batch.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/entry.h"
+#include "base/id.h"
+#include "runtime/world.h"
+
+namespace polis::storage {
+
+/// What the log on disk holds of one group. The same shape as consensus::Recovered wants.
+struct GroupLog {
+    HardState hard_state;
+    LogPosition start;                   // The log begins after this position.
+    std::vector<LogPosition> positions;  // Of every entry after `start`: ascending, dense (a damaged entry is in
+                                         // `damaged` too and its position is what its record's header said).
+    std::vector<Entry> tail;             // The newest entries, at most Options::tail_bytes_max of payload.
+    std::vector<Entry> membership_entries;
+    std::vector<LogRange> damaged;
+};
+
+/// Counters for metrics; they only grow, but for the last two.
+struct WalStats {
+    uint64_t syncs = 0;
+    uint64_t writes = 0;  // LogWrites made durable.
+    uint64_t bytes_written = 0;
+    uint64_t sync_ns_total = 0;
+    uint64_t segments = 0;  // Now on disk, recycled ones included.
+    uint64_t bytes_on_disk = 0;
+};
+
+/// The log of one shard: segments under one directory, written by one flush at a time. Lives on one reactor.
+///
+/// Promise: when `write` returns, its LogWrite and all that were given before it survive a crash; after a crash a
+/// LogWrite is there whole or not at all, and if it is there, so are all before it. A lone write is flushed at once; those
+/// that come while a flush is under way share the next one. A torn tail is cut at open; a record that was
+/// whole and is not any more is reported in `damaged`, never cut. Format: docs/internals/formats/wal.md.
+class Wal {
+public:
+    struct Options {
+        uint64_t segment_bytes = 64u << 20;     // A segment's size; it is pre-written once and then recycled.
+        uint32_t recycled_segments_max = 2;     // Kept for reuse; those above it are deleted.
+        uint64_t flush_bytes_max = 4u << 20;    // In one flush.
+        uint64_t record_bytes_max = 64u << 20;  // A larger entry is refused with Invalid.
+        uint64_t tail_bytes_max = 32u << 20;    // Of entries given back at open, per group.
+        uint64_t reserve_bytes = 16u << 20;     // Free space below which writes are refused with NoSpace.
+    };
+    struct Opened {
+        std::unique_ptr<Wal> wal;
+        std::map<GroupId, GroupLog> groups;
+    };
+
+    /// Opens the log in `directory` (made if absent) and reads back every group. `identity` is stored in each segment and
+    /// each record's checksum: a segment of another node or shard is Corrupt.
+    /// Errors: Corrupt (a segment header, or damage that cannot be told from lost groups), Io, NoSpace.
+    static runtime::Task<Opened> open(runtime::World world, std::string directory, uint64_t identity, Options options);
+
+    virtual ~Wal() = default;
+
+    /// Makes `write` durable. Several may be under way; they end in the order given. REQUIRES: entries ascend and leave
+    /// no gap behind what the group holds.
+    /// Errors: NoSpace: nothing of it is on disk (nor of those given after it before the answer); reads and compaction go on, and
+    /// writes succeed again when there is room. Io ends the process instead (see runtime::File::write_durably).
+    virtual runtime::Task<void> write(GroupId group, LogWrite write) = 0;
+
+    /// Entries of `range` that are there, in order, as many as fit `bytes_max` but at least one if the first is there.
+    /// Errors: NotFound if the first is compacted or was never there; Corrupt if it is damaged on disk.
+    virtual runtime::Task<std::vector<Entry>> read(GroupId group, LogRange range, uint64_t bytes_max) = 0;
+
+    /// The group will never ask for entries up to and including `position` again. Durable lazily: after a crash the log may begin
+    /// earlier. Segments that nobody needs are recycled.
+    virtual void compact(GroupId group, LogPosition position) = 0;
+
+    /// Forgets a group that has left this shard, lazily durable like compact.
+    virtual void drop(GroupId group) = 0;
+
+    /// The group whose oldest needed entry holds back the most bytes of segments, and how many: the replica flushes its
+    /// state and compacts when this grows too large.
+    struct Pin {
+        GroupId group;
+        uint64_t bytes;
+    };
+    virtual std::optional<Pin> oldest_pin() const = 0;
+
+    virtual WalStats stats() const = 0;
+
+    /// Ends after everything given before is durable; nothing may be written afterwards.
+    virtual runtime::Task<void> close() = 0;
+};
+
+}  // namespace polis::storage
