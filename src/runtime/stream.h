@@ -37,8 +37,12 @@ struct Peer {
     std::vector<std::string> certificate_names;  // Its subject alternative names (DNS and IP).
 };
 
-/// One end of a connection. At most one read and one write are under way at a time; lives on one reactor.
-/// Destroying it resets the connection. REQUIRES: no read or write under way when destroyed.
+/// One end of a connection. At most one read and one write (or finish) are under way at a time; lives on one reactor.
+///
+/// Destroying it closes the connection in order: what was written is still delivered, in the background. (If input lies
+/// unread then, TCP resets instead, RFC 1122 section 4.2.2.13, and the peer may miss the end of what was written: read
+/// to the end first where that matters.) TLS sends its close_notify only in `finish`. REQUIRES: no read or write under way
+/// when destroyed.
 class Stream {
 public:
     virtual ~Stream() = default;
@@ -58,7 +62,8 @@ public:
     /// Tells the peer that no more will be sent (TLS: close_notify first); reading goes on.
     virtual Task<void> finish() = 0;
 
-    /// Ends both directions now: reads and writes under way return Io soon. May be called at any time, more than once.
+    /// Ends both directions now: reads and writes under way and later ones return Io. May be called at any time, more than
+    /// once.
     virtual void close() = 0;
 
     virtual const Peer& peer() const = 0;
@@ -91,18 +96,18 @@ public:
     static Result<std::shared_ptr<const TlsContext>> client(const TlsOptions& options);
 };
 
-/// An open port.
+/// An open port. Destroying it closes the port; connections live on. REQUIRES: no accept under way when destroyed.
 class Listener {
 public:
     virtual ~Listener() = default;
 
     /// The next connection, its TLS handshake *not* done yet: call `handshake` in the connection's own task, under a
     /// deadline, so that a slow client delays no other. Transient failures (out of descriptors, peer gone) are waited
-    /// out inside. Errors: the scope's, if cancelled; Io if closed.
+    /// out inside. One at a time. Errors: the scope's, if cancelled.
     virtual Task<std::unique_ptr<Stream>> accept() = 0;
 
-    /// Does the server side of TLS on an accepted stream; returns at once if this listener has no TLS.
-    /// Errors: Io, saying why the handshake failed.
+    /// Does the server side of TLS on an accepted stream, with the settings that held when it was accepted; returns at once
+    /// if there was no TLS then. Reading or writing before it is an error. Errors: Io, saying why the handshake failed.
     virtual Task<void> handshake(Stream& stream) = 0;
 
     /// New connections use `tls` from now on (certificate reload). Null: plain TCP.
@@ -117,10 +122,14 @@ class Network {
 public:
     virtual ~Network() = default;
 
-    /// Errors: Unavailable if refused or unreachable, Io if the TLS handshake failed, the scope's error if cancelled.
+    /// Tries the addresses that the host's name has, one after the other. Has no time limit of its own: give it a deadline.
+    /// Errors: Unavailable if there is no such name, or if refused or unreachable; Io if the TLS handshake failed; the
+    /// scope's error if cancelled.
     virtual Task<std::unique_ptr<Stream>> connect(Address address, std::shared_ptr<const TlsContext> tls) = 0;
 
-    /// Errors: Exists if the port is taken, Denied if it may not be bound, Invalid for a bad address.
+    /// Opens a port. An IPv6 address takes IPv6 connections only: listen on both to serve both. A name that is not a numeric
+    /// address is looked up, blocking; for start-up. Errors: Exists if the port is taken, Denied if it may not be bound, Invalid
+    /// for a bad address.
     virtual Result<std::unique_ptr<Listener>> listen(Address address, std::shared_ptr<const TlsContext> tls) = 0;
 };
 
