@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -15,35 +16,67 @@
 
 namespace polis::storage {
 
-/// Keys are octets, compared as unsigned bytes. [first, last): `last` empty means "to the end".
+/// Keys are octets, compared as unsigned bytes. [first, last): `last` empty means "to the end". A range whose `last`
+/// is not above its `first` is empty.
 struct KeyRange {
     std::string first;
     std::string last;
+
+    bool empty() const { return !last.empty() && last <= first; }
+    bool contains(std::string_view key) const { return key >= first && (last.empty() || key < last); }
+    /// Whether every key of `other` is in this one.
+    bool covers(const KeyRange& other) const;
+    bool overlaps(const KeyRange& other) const;
+    friend bool operator==(const KeyRange&, const KeyRange&) = default;
 };
 
 /// Changes that become visible together, in order: a later one of a key wins. A plain buffer in RocksDB's own
-/// encoding would tie models to it; this one is a flat log that either store replays.
+/// encoding would tie models to it; this one is a flat log that either store replays. Key and value: below 4 GiB each.
 class Batch {
 public:
-    void put(std::string_view key, std::string_view value);
-    void put(std::string_view key, std::string_view value_head, std::string_view value_tail);  // value = head + tail
-    void remove(std::string_view key);
+    enum class Kind : uint8_t { Put, Remove, RemoveRange };
+
+    void put(std::string_view key, std::string_view value) { append(Kind::Put, key, value, {}); }
+    /// The value is `value_head` followed by `value_tail`.
+    void put(std::string_view key, std::string_view value_head, std::string_view value_tail) {
+        append(Kind::Put, key, value_head, value_tail);
+    }
+    void remove(std::string_view key) { append(Kind::Remove, key, {}, {}); }
     void remove_range(const KeyRange& range);
     void clear();
+
     bool empty() const { return count_ == 0; }
     size_t count() const { return count_; }
     size_t bytes() const { return log_.size(); }
+    size_t range_removals() const { return range_removals_; }
 
-    enum class Kind : uint8_t { Put, Remove, RemoveRange };
-    /// Calls `visit(kind, key, value_or_range_end)` for each change, in order.
-    void for_each(const std::function<void(Kind, std::string_view, std::string_view)>& visit) const;
+    /// Calls `visit(kind, key, value_or_range_end)` for each change, in order. The views last until the batch changes.
+    template <class Visit>
+    void for_each(Visit&& visit) const {
+        for (size_t at = 0; at < log_.size();) {
+            Header header;
+            std::memcpy(&header, log_.data() + at, sizeof header);
+            const std::string_view octets = std::string_view(log_).substr(at + sizeof header);
+            visit(header.kind, octets.substr(0, header.key_bytes), octets.substr(header.key_bytes, header.value_bytes));
+            at += sizeof header + header.key_bytes + header.value_bytes;
+        }
+    }
 
 private:
+    struct Header {  // Before each change in log_; never leaves the process.
+        uint32_t key_bytes;
+        uint32_t value_bytes;
+        Kind kind;
+    };
+
+    void append(Kind kind, std::string_view key, std::string_view value_head, std::string_view value_tail);
+
     std::string log_;
     size_t count_ = 0;
+    size_t range_removals_ = 0;
 };
 
-/// A place in the sorted keys of one view. Valid until its view is gone.
+/// A place in the sorted keys of one view. Valid until its view, or the store it came from, is gone.
 ///
 ///     for (cursor.seek(first); cursor.valid() && cursor.key() < last; cursor.next()) ...
 class Cursor {
@@ -51,17 +84,17 @@ public:
     virtual ~Cursor() = default;
     virtual void seek(std::string_view key) = 0;         // To the first key >= `key`.
     virtual void seek_before(std::string_view key) = 0;  // To the last key < `key`; empty `key`: the last of all.
-    virtual bool valid() const = 0;
-    virtual void next() = 0;                     // REQUIRES: valid().
-    virtual void previous() = 0;                 // REQUIRES: valid().
-    virtual std::string_view key() const = 0;    // Until the cursor moves. REQUIRES: valid().
-    virtual std::string_view value() const = 0;  // Likewise.
+    virtual bool valid() const = 0;                      // False before the first seek.
+    virtual void next() = 0;                             // REQUIRES: valid().
+    virtual void previous() = 0;                         // REQUIRES: valid().
+    virtual std::string_view key() const = 0;            // Until the cursor moves. REQUIRES: valid().
+    virtual std::string_view value() const = 0;          // Likewise.
     /// Why valid() is false though more keys may exist: an I/O error or corruption. Check after a scan.
     virtual Result<void> status() const = 0;
 };
 
 /// A consistent view of one moment. Thread-safe to read from several threads through cursors of their own. Holding one
-/// keeps old versions alive: seconds, not hours.
+/// keeps old versions alive: seconds, not hours. REQUIRES: it is gone before its store is.
 class View {
 public:
     virtual ~View() = default;
@@ -70,7 +103,13 @@ public:
     virtual std::unique_ptr<Cursor> cursor(const KeyRange& range) const = 0;
 };
 
-/// One ordered store. `write` and `flush` are called by one thread at a time; `get`, `cursor` and `view` by any.
+/// Takes the next piece of an export; an error stops it.
+using ChunkSink = std::function<Result<void>(std::string_view)>;
+/// Gives the next piece of an export, however cut; empty at the end.
+using ChunkSource = std::function<Result<std::string>()>;
+
+/// One ordered store. `write`, `import_range` and `erase` of overlapping ranges are called by one thread at a time; `flush` and all that is
+/// const by any.
 ///
 /// Durability: what is written is visible at once and durable after a flush that began later ends; a crash forgets a
 /// suffix of the unflushed writes, never one in the middle (the replica's log brings them back).
@@ -91,20 +130,23 @@ public:
     /// Makes everything written before durable. Blocking; run it on a pool.
     virtual Result<void> flush() = 0;
 
-    /// Streams all pairs of `range` in key order, as one view, to `sink` in chunks of about `chunk_bytes`, in a format that `import`
-    /// takes. Blocking. Stops with the sink's error.
-    virtual Result<void> export_range(const KeyRange& range, size_t chunk_bytes,
-                                      const std::function<Result<void>(std::string_view)>& sink) const = 0;
+    /// Streams all pairs of `range` in key order, as one view, to `sink` in chunks of about `chunk_bytes`, in a format that `import_range`
+    /// takes (README.md). Blocking. Stops with the sink's error.
+    virtual Result<void> export_range(const KeyRange& range, size_t chunk_bytes, const ChunkSink& sink) const = 0;
 
-    /// Replaces the content of `range` by what export_range wrote. `source` gives the next chunk, empty at the end. Interrupted (by a crash or an error)
-    /// it leaves `range` unusable and says so: `import_interrupted()` is true until an import ends. Durable at return.
-    virtual Result<void> import_range(const KeyRange& range, const std::function<Result<std::string>()>& source) = 0;
-    virtual bool import_interrupted() const = 0;
+    /// Replaces the content of `range` by what export_range wrote. Blocking; durable at return. Waits where write() would say Overloaded.
+    /// Interrupted (by a crash or an error) it leaves `range` unusable and says so: the range is in interrupted_imports() until an
+    /// import or erase that covers it ends. Errors: Corrupt (a damaged or truncated stream), Invalid (a key outside `range`), NoSpace, the source's.
+    virtual Result<void> import_range(const KeyRange& range, const ChunkSource& source) = 0;
+
+    /// The ranges that hold part of an import only: nothing may be read there.
+    virtual std::vector<KeyRange> interrupted_imports() const = 0;
+    bool import_interrupted() const { return !interrupted_imports().empty(); }
 
     /// A hash over the pairs of `range`, independent of the store's kind and layout. Blocking.
     virtual Result<uint64_t> hash(const KeyRange& range) const = 0;
 
-    /// Removes `range` and gives its disk space back in the background.
+    /// Removes `range`, durably at return, and gives its disk space back in the background. Blocking.
     virtual Result<void> erase(const KeyRange& range) = 0;
 
     struct Usage {
@@ -123,10 +165,10 @@ struct StoreOptions {
     uint32_t open_files_max = 256;
 };
 
-/// Opens (or makes) the RocksDB store in the directory `path` of the real file system.
+/// Opens (or makes) the RocksDB store in the directory `path` of the real file system. Closing it flushes.
 Result<std::unique_ptr<Store>> open_rocksdb_store(const std::string& path, const StoreOptions& options);
 
-/// The twin in memory. Besides the contract it can crash: `crash()` forgets what was not flushed.
+/// The twin in memory (memory_store.h). Besides the contract it can crash: `crash()` forgets what was not flushed.
 class MemoryStore;
 std::unique_ptr<MemoryStore> make_memory_store();
 

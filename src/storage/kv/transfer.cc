@@ -1,0 +1,197 @@
+#include "storage/kv/transfer.h"
+
+#include <bit>
+#include <cstring>
+#include <string>
+
+#include "base/hash.h"
+
+namespace polis::storage {
+namespace {
+
+static_assert(std::endian::native == std::endian::little, "integers are copied as they are");
+
+constexpr size_t frame_header_bytes = 8;
+constexpr size_t pair_header_bytes = 8;
+constexpr size_t body_bytes_max = 256u << 20;
+constexpr char pairs_kind = 1;
+constexpr char end_kind = 2;
+
+template <class Integer>
+void append(std::string& target, Integer value) {
+    char octets[sizeof value];
+    std::memcpy(octets, &value, sizeof value);
+    target.append(octets, sizeof octets);
+}
+
+/// REQUIRES: `octets` holds as many.
+template <class Integer>
+Integer load(std::string_view octets) {
+    Integer value;
+    std::memcpy(&value, octets.data(), sizeof value);
+    return value;
+}
+
+uint32_t frame_crc(uint64_t number, std::string_view body) {
+    std::string prefix;
+    append(prefix, number);
+    return crc32c(body, crc32c(prefix));
+}
+
+/// `frame` starts with room for the header, which is filled in here.
+Result<void> send(std::string& frame, uint64_t number, const ChunkSink& sink) {
+    const std::string_view body = std::string_view(frame).substr(frame_header_bytes);
+    if (body.size() > body_bytes_max) {
+        return fail(Code::Invalid, "a pair of " + std::to_string(body.size()) +
+                                       " bytes cannot be exported, the limit is " + std::to_string(body_bytes_max));
+    }
+    const auto length = static_cast<uint32_t>(body.size());
+    const uint32_t crc = frame_crc(number, body);
+    std::memcpy(frame.data(), &length, sizeof length);
+    std::memcpy(frame.data() + sizeof length, &crc, sizeof crc);
+    return sink(frame);
+}
+
+void begin_frame(std::string& frame, char kind) {
+    frame.assign(frame_header_bytes, '\0');
+    frame.push_back(kind);
+}
+
+std::unexpected<Error> damaged(const char* what) {
+    return fail(Code::Corrupt, std::string("the exported stream is damaged: ") + what + "; fetch it again");
+}
+
+/// Puts a stream that arrives in pieces together and takes it apart into frames.
+class FrameReader {
+public:
+    explicit FrameReader(const ChunkSource& source) : source_(source) {}
+
+    /// The next frame's body, verified; valid until the next call.
+    Result<std::string_view> next() {
+        buffer_.erase(0, used_);
+        used_ = 0;
+        TRY(fill(frame_header_bytes));
+        const auto length = load<uint32_t>(buffer_);
+        if (length == 0 || length > body_bytes_max) return damaged("a frame's length is impossible");
+        TRY(fill(frame_header_bytes + length));
+        const std::string_view body = std::string_view(buffer_).substr(frame_header_bytes, length);
+        const auto crc = load<uint32_t>(std::string_view(buffer_).substr(4));
+        if (crc != frame_crc(number_, body)) return damaged("a frame's checksum differs");
+        ++number_;
+        used_ = frame_header_bytes + length;
+        return body;
+    }
+
+    bool is_drained() const { return used_ == buffer_.size(); }
+
+private:
+    Result<void> fill(size_t bytes) {
+        while (buffer_.size() < bytes) {
+            LET(const std::string piece, source_());
+            if (piece.empty()) return damaged("it ends early");
+            buffer_ += piece;
+        }
+        return {};
+    }
+
+    const ChunkSource& source_;
+    std::string buffer_;
+    size_t used_ = 0;      // Of buffer_, by the frame given last.
+    uint64_t number_ = 0;  // Of the next frame.
+};
+
+/// Checks pairs and gathers them.
+class PairReader {
+public:
+    explicit PairReader(const KeyRange& range) : range_(range) {}
+
+    /// The pairs of one frame's body, without its kind; valid until the next call.
+    Result<const Batch*> read(std::string_view body) {
+        batch_.clear();
+        while (!body.empty()) {
+            if (body.size() < pair_header_bytes) return damaged("a pair is cut");
+            const uint64_t key_bytes = load<uint32_t>(body);
+            const uint64_t value_bytes = load<uint32_t>(body.substr(4));
+            body.remove_prefix(pair_header_bytes);
+            if (key_bytes + value_bytes > body.size()) return damaged("a pair is cut");
+            const std::string_view key = body.substr(0, key_bytes);
+            if (count_ > 0 && key <= last_key_) return damaged("keys do not ascend");
+            if (!range_.contains(key)) {
+                return fail(Code::Invalid, "key " + escaped(key) + " lies outside the range to import into");
+            }
+            batch_.put(key, body.substr(key_bytes, value_bytes));
+            last_key_ = key;
+            ++count_;
+            body.remove_prefix(key_bytes + value_bytes);
+        }
+        return &batch_;
+    }
+
+    uint64_t count() const { return count_; }
+
+private:
+    const KeyRange& range_;
+    Batch batch_;
+    std::string last_key_;
+    uint64_t count_ = 0;
+};
+
+}  // namespace
+
+Result<void> export_pairs(Cursor& pairs, size_t chunk_bytes, const ChunkSink& sink) {
+    std::string frame;
+    uint64_t number = 0;
+    uint64_t count = 0;
+    begin_frame(frame, pairs_kind);
+    const size_t empty_frame_bytes = frame.size();
+    for (pairs.seek(""); pairs.valid(); pairs.next()) {
+        const std::string_view key = pairs.key();
+        const std::string_view value = pairs.value();
+        if (frame.size() > empty_frame_bytes &&
+            frame.size() + key.size() + value.size() + pair_header_bytes > chunk_bytes) {
+            TRY(send(frame, number++, sink));
+            begin_frame(frame, pairs_kind);
+        }
+        append(frame, static_cast<uint32_t>(key.size()));
+        append(frame, static_cast<uint32_t>(value.size()));
+        frame.append(key).append(value);
+        ++count;
+    }
+    TRY(pairs.status());
+    if (frame.size() > empty_frame_bytes) TRY(send(frame, number++, sink));
+    begin_frame(frame, end_kind);
+    append(frame, count);
+    return send(frame, number, sink);
+}
+
+Result<void> import_pairs(const KeyRange& range, const ChunkSource& source,
+                          const std::function<Result<void>(const Batch&)>& write) {
+    FrameReader frames(source);
+    PairReader pairs(range);
+    for (;;) {
+        LET(const std::string_view body, frames.next());
+        if (body.front() == pairs_kind) {
+            LET(const Batch* batch, pairs.read(body.substr(1)));
+            TRY(write(*batch));
+        } else if (body.front() == end_kind && body.size() == 1 + sizeof(uint64_t)) {
+            if (load<uint64_t>(body.substr(1)) != pairs.count()) return damaged("pairs are missing");
+            if (!frames.is_drained()) return damaged("it goes on after its end");
+            return {};
+        } else {
+            return damaged("a frame is of no known kind");
+        }
+    }
+}
+
+Result<uint64_t> hash_pairs(Cursor& pairs) {
+    uint64_t hash = 0;
+    for (pairs.seek(""); pairs.valid(); pairs.next()) {
+        // The lengths go in too: ("ab", "c") and ("a", "bc") must differ.
+        hash = fast_hash(pairs.key(), hash + pairs.key().size());
+        hash = fast_hash(pairs.value(), hash + pairs.value().size());
+    }
+    TRY(pairs.status());
+    return hash;
+}
+
+}  // namespace polis::storage

@@ -1,0 +1,32 @@
+// The stream in which a store's pairs travel, and their hash: the same for every kind of store.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+
+#include "storage/kv/store.h"
+
+namespace polis::storage {
+
+/// Writes all pairs that `pairs` has to `sink`, in frames of about `chunk_bytes`, one frame a call.
+///
+/// Wire, little-endian: frame*; frame = length u32, crc u32, body of `length` octets. The CRC-32C covers the frame's number (u64, from 0)
+/// and the body, so a frame that is lost, doubled or moved is noticed. Body = kind u8, then
+///   kind 1, pairs: (key length u32, value length u32, key, value)+, keys ascending over the whole stream;
+///   kind 2, end, exactly once and last: number of pairs u64.
+/// Errors: the cursor's, the sink's; Invalid for a pair larger than a frame may be (256 MiB).
+Result<void> export_pairs(Cursor& pairs, size_t chunk_bytes, const ChunkSink& sink);
+
+/// Reads what export_pairs wrote, cut anyhow, and gives it to `write`, one batch of puts a frame.
+///
+/// Nothing of a frame is given on before its checksum is verified. Memory grows with what arrives, by at most a frame.
+/// Errors: Corrupt if the stream is damaged, ends early or goes on after its end; Invalid for a key outside `range`; those of `source` and `write`.
+Result<void> import_pairs(const KeyRange& range, const ChunkSource& source,
+                          const std::function<Result<void>(const Batch&)>& write);
+
+/// A hash over all pairs that `pairs` has, in order. Equal for equal pairs on every platform and in every store (XXH3's
+/// output is fixed since xxHash 0.8).
+Result<uint64_t> hash_pairs(Cursor& pairs);
+
+}  // namespace polis::storage
