@@ -39,7 +39,7 @@ uint32_t frame_crc(uint64_t number, std::string_view body) {
 }
 
 /// `frame` starts with room for the header, which is filled in here.
-Result<void> send(std::string& frame, uint64_t number, const ChunkSink& sink) {
+Result<void> seal(std::string& frame, uint64_t number) {
     const std::string_view body = std::string_view(frame).substr(frame_header_bytes);
     if (body.size() > body_bytes_max) {
         return fail(Code::Invalid, "a pair of " + std::to_string(body.size()) +
@@ -49,7 +49,7 @@ Result<void> send(std::string& frame, uint64_t number, const ChunkSink& sink) {
     const uint32_t crc = frame_crc(number, body);
     std::memcpy(frame.data(), &length, sizeof length);
     std::memcpy(frame.data() + sizeof length, &crc, sizeof crc);
-    return sink(frame);
+    return {};
 }
 
 void begin_frame(std::string& frame, char kind) {
@@ -138,30 +138,42 @@ private:
 
 }  // namespace
 
-Result<void> export_pairs(Cursor& pairs, size_t chunk_bytes, const ChunkSink& sink) {
+PairExporter::PairExporter(Cursor& pairs, size_t chunk_bytes) : pairs_(pairs), chunk_bytes_(chunk_bytes) {
+    pairs_.seek("");
+}
+
+Result<std::string> PairExporter::next() {
+    if (ended_) return std::string();
     std::string frame;
-    uint64_t number = 0;
-    uint64_t count = 0;
     begin_frame(frame, pairs_kind);
     const size_t empty_frame_bytes = frame.size();
-    for (pairs.seek(""); pairs.valid(); pairs.next()) {
-        const std::string_view key = pairs.key();
-        const std::string_view value = pairs.value();
-        if (frame.size() > empty_frame_bytes &&
-            frame.size() + key.size() + value.size() + pair_header_bytes > chunk_bytes) {
-            TRY(send(frame, number++, sink));
-            begin_frame(frame, pairs_kind);
-        }
+    for (; pairs_.valid(); pairs_.next()) {
+        const std::string_view key = pairs_.key();
+        const std::string_view value = pairs_.value();
+        const size_t bytes = frame.size() + key.size() + value.size() + pair_header_bytes;
+        if (frame.size() > empty_frame_bytes && bytes > chunk_bytes_) break;
         append(frame, static_cast<uint32_t>(key.size()));
         append(frame, static_cast<uint32_t>(value.size()));
         frame.append(key).append(value);
-        ++count;
+        ++count_;
     }
-    TRY(pairs.status());
-    if (frame.size() > empty_frame_bytes) TRY(send(frame, number++, sink));
-    begin_frame(frame, end_kind);
-    append(frame, count);
-    return send(frame, number, sink);
+    TRY(pairs_.status());
+    if (frame.size() == empty_frame_bytes) {
+        begin_frame(frame, end_kind);
+        append(frame, count_);
+        ended_ = true;
+    }
+    TRY(seal(frame, number_++));
+    return frame;
+}
+
+Result<void> export_pairs(Cursor& pairs, size_t chunk_bytes, const ChunkSink& sink) {
+    PairExporter exporter(pairs, chunk_bytes);
+    for (;;) {
+        LET(const std::string frame, exporter.next());
+        if (frame.empty()) return {};
+        TRY(sink(frame));
+    }
 }
 
 Result<void> import_pairs(const KeyRange& range, const ChunkSource& source,

@@ -4,18 +4,35 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <string>
 
 #include "storage/kv/store.h"
 
 namespace polis::storage {
 
-/// Writes all pairs that `pairs` has to `sink`, in frames of about `chunk_bytes`, one frame a call.
+/// Makes a stream of all pairs that a cursor has, one frame a call, so that whoever sends it keeps the pace.
 ///
 /// Wire, little-endian: frame*; frame = length u32, crc u32, body of `length` octets. The CRC-32C covers the frame's number (u64, from 0)
 /// and the body, so a frame that is lost, doubled or moved is noticed. Body = kind u8, then
 ///   kind 1, pairs: (key length u32, value length u32, key, value)+, keys ascending over the whole stream;
 ///   kind 2, end, exactly once and last: number of pairs u64.
-/// Errors: the cursor's, the sink's; Invalid for a pair larger than a frame may be (256 MiB).
+class PairExporter {
+public:
+    /// Frames are of about `chunk_bytes`. REQUIRES: `pairs` outlives it and is moved by nobody else.
+    PairExporter(Cursor& pairs, size_t chunk_bytes);
+
+    /// The next frame; empty after the last. Errors: the cursor's; Invalid for a pair larger than a frame may be (256 MiB).
+    Result<std::string> next();
+
+private:
+    Cursor& pairs_;
+    size_t chunk_bytes_;
+    uint64_t number_ = 0;  // Of the next frame.
+    uint64_t count_ = 0;   // Of the pairs so far.
+    bool ended_ = false;
+};
+
+/// Writes all frames of a PairExporter to `sink`. Errors: the exporter's, the sink's.
 Result<void> export_pairs(Cursor& pairs, size_t chunk_bytes, const ChunkSink& sink);
 
 /// Reads what export_pairs wrote, cut anyhow, and gives it to `write`, one batch of puts a frame.
