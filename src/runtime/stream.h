@@ -72,19 +72,26 @@ public:
 /// Key material and rules of one side of TLS. Files are PEM. Reload: make a new one and hand it to `Listener::set_tls`;
 /// connections keep what they began with.
 struct TlsOptions {
-    std::string certificate_file;  // Chain, leaf first. A client may leave it empty.
-    std::string key_file;
-    std::string trusted_ca_file;  // Whom to trust. A server that has one asks for client certificates.
-    bool require_peer_certificate =
-        false;                      // Server: refuse clients without one. A client always verifies the server ...
-    bool verify_server = true;      // ... unless this is false (the users' --insecure-skip-tls-verify).
-    std::string server_name;        // Client: the name to verify and to send as SNI; empty: the address's host.
-    std::vector<std::string> alpn;  // In order of preference.
-    bool tls13_only = false;        // Between nodes.
-    struct Named {                  // Further certificates, chosen by SNI.
+    // Chain, leaf first. A client may leave both empty.
+    std::string certificate_file = {};
+    std::string key_file = {};
+    // Whom to trust. A server that has one asks for client certificates; a client without one trusts the system's.
+    std::string trusted_ca_file = {};
+    // Server: refuse clients without a certificate.
+    bool require_peer_certificate = false;
+    // Client: false for the users' --insecure-skip-tls-verify only.
+    bool verify_server = true;
+    // Client: the name to verify and to send as SNI; empty: the address's host.
+    std::string server_name = {};
+    // In order of preference. A client that offers none of a server's is refused; one that offers nothing is served.
+    std::vector<std::string> alpn = {};
+    // Between nodes; else 1.2 is taken too.
+    bool tls13_only = false;
+    // Further certificates of a server, chosen by SNI; "*.example.com" stands for one label more.
+    struct Named {
         std::string server_name, certificate_file, key_file;
     };
-    std::vector<Named> by_server_name;
+    std::vector<Named> by_server_name = {};
 };
 
 /// Loaded, checked TLS settings; immutable, shareable between reactors.
