@@ -1,0 +1,48 @@
+"""Runs the interop suites: python3 tests/interop/run.py [--only SUITE] [--subject etcd|polis] [--verbose] [CASE]."""
+import argparse
+import pathlib
+import sys
+
+HERE = pathlib.Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent / 'harness'), str(HERE / 'etcd')]
+
+
+def battery(options):
+    """Cases on both servers, compared line by line."""
+    import battery as module
+    return module.run(options.case, options.subject, options.verbose)
+
+
+def oracle(options):
+    """The cases on two etcd clusters: what differs then is a fault of the battery."""
+    import battery as module
+    return module.run(options.case, 'etcd', options.verbose)
+
+
+SUITES = {'battery': battery}
+ON_REQUEST = {'oracle': oracle}
+
+
+def main():
+    """Runs the suites; closes with the count."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--only', choices=[*SUITES, *ON_REQUEST])
+    parser.add_argument('--subject', default='polis', choices=['polis', 'etcd'])
+    parser.add_argument('--verbose', action='store_true', help='print what the oracle answered')
+    parser.add_argument('case', nargs='?', default='')
+    options = parser.parse_args()
+    chosen = [{**SUITES, **ON_REQUEST}[options.only]] if options.only else SUITES.values()
+    passed, failed = 0, []
+    for suite in chosen:
+        good, bad = suite(options)
+        passed, failed = passed + good, failed + bad
+    for name in failed:
+        print(f'FAILED {name}')
+    if not passed and not failed:
+        failed.append('nothing ran')
+    print(f'{passed} passed, {len(failed)} failed')
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
