@@ -30,8 +30,9 @@ struct Envelope {
     WallTime leader_time;   // The leader's wall time at proposal: never falls from one command to the next of a group.
     NodeId origin{};        // The node that accepted the request ...
     uint64_t sequence = 0;  // ... and its number there: a command of one (origin, sequence) is applied once.
-    uint64_t trace = 0;     // For logs.
-    Bytes command;          // The service's.
+    uint64_t outstanding_from = 0;  // All sequences of `origin` below this one have been answered: forget them.
+    uint64_t trace = 0;             // For logs.
+    Bytes command;                  // The service's.
 };
 
 /// What a model does with one command.

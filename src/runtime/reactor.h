@@ -51,6 +51,10 @@ public:
     /// The time as of this turn's start or later; monotonic. Cheap. Counts suspension.
     virtual Instant now() const = 0;
 
+    /// The time at this very moment, read anew: for decisions that a pause of the process in mid-turn must not fool, such as
+    /// whether a lease still holds.
+    virtual Instant fresh_now() const { return now(); }
+
     /// Wall time, for people and for time stamps that the leader puts into commands.
     virtual WallTime wall_now() const = 0;
 

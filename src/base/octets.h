@@ -1,0 +1,109 @@
+// OctetWriter and OctetReader: numbers and octet strings in and out of a flat buffer, little-endian, bounded.
+#pragma once
+
+#include <bit>
+#include <concepts>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+#include "base/result.h"
+
+namespace polis {
+
+static_assert(std::endian::native == std::endian::little, "formats are copied as they lie in memory");
+
+/// Appends to a buffer that it owns.
+class OctetWriter {
+public:
+    OctetWriter() = default;
+    explicit OctetWriter(std::string buffer) : out_(std::move(buffer)) {}
+
+    template <std::unsigned_integral N>
+    void number(N value) {
+        out_.append(reinterpret_cast<const char*>(&value), sizeof value);
+    }
+    /// LEB128: seven bits an octet, least first; 1 to 10 octets.
+    void varint(uint64_t value) {
+        while (value >= 0x80) {
+            out_.push_back(static_cast<char>(value | 0x80));
+            value >>= 7;
+        }
+        out_.push_back(static_cast<char>(value));
+    }
+    void octets(std::string_view value) { out_.append(value); }
+    /// A varint length, then the octets.
+    void text(std::string_view value) {
+        varint(value.size());
+        out_.append(value);
+    }
+
+    size_t size() const { return out_.size(); }
+    /// Overwrites a number written earlier at `offset`. REQUIRES: it lies within.
+    template <std::unsigned_integral N>
+    void patch(size_t offset, N value) {
+        std::memcpy(out_.data() + offset, &value, sizeof value);
+    }
+    const std::string& str() const { return out_; }
+    std::string take() { return std::move(out_); }
+
+private:
+    std::string out_;
+};
+
+/// Reads from a buffer that outlives it. After the first value that is not wholly there `ok()` is false for good and every
+/// further one reads as zero or empty: check once at the end.
+class OctetReader {
+public:
+    explicit OctetReader(std::string_view in) : in_(in) {}
+
+    template <std::unsigned_integral N>
+    N number() {
+        N value = 0;
+        const std::string_view raw = octets(sizeof value);
+        if (!raw.empty()) std::memcpy(&value, raw.data(), sizeof value);
+        return value;
+    }
+    uint64_t varint() {
+        uint64_t value = 0;
+        for (unsigned shift = 0; shift < 64; shift += 7) {
+            const auto octet = number<uint8_t>();
+            value |= static_cast<uint64_t>(octet & 0x7f) << shift;
+            if (!(octet & 0x80)) return ok_ ? value : 0;
+        }
+        ok_ = false;
+        return 0;
+    }
+    std::string_view octets(size_t count) {
+        if (count > in_.size()) {
+            ok_ = false;
+            in_ = {};
+            return {};
+        }
+        const std::string_view value = in_.substr(0, count);
+        in_.remove_prefix(count);
+        return value;
+    }
+    std::string_view text() {
+        const uint64_t count = varint();
+        return octets(count > in_.size() ? in_.size() + 1 : static_cast<size_t>(count));
+    }
+
+    std::string_view rest() const { return in_; }
+    bool at_end() const { return in_.empty(); }
+    bool ok() const { return ok_; }
+
+    /// Invalid, naming `what`, unless all was there and nothing is left over.
+    Result<void> finish(std::string_view what) const {
+        if (!ok_) return fail(Code::Invalid, std::string(what) + " is cut short");
+        if (!in_.empty()) return fail(Code::Invalid, std::string(what) + " has octets left over");
+        return {};
+    }
+
+private:
+    std::string_view in_;
+    bool ok_ = true;
+};
+
+}  // namespace polis

@@ -1,0 +1,47 @@
+#include "cluster/envelope.h"
+
+#include "base/octets.h"
+
+namespace polis::cluster {
+
+Bytes encode(const Envelope& envelope) {
+    std::string buffer;
+    buffer.reserve(64 + envelope.principal.size() + envelope.command.size());
+    OctetWriter out(std::move(buffer));
+    out.varint(envelope.format);
+    out.varint(envelope.feature_level);
+    out.varint(envelope.tenant);
+    out.varint(envelope.auth_revision);
+    out.varint(static_cast<uint64_t>(envelope.leader_time.since_epoch.count()));
+    out.varint(number_of(envelope.origin));
+    out.varint(envelope.sequence);
+    out.varint(envelope.outstanding_from);
+    out.varint(envelope.trace);
+    out.text(envelope.principal);
+    out.octets(envelope.command);
+    return Bytes::take(out.take());
+}
+
+Result<Envelope> decode_envelope(const Bytes& octets) {
+    OctetReader in(octets);
+    Envelope envelope;
+    const uint64_t format = in.varint();
+    if (in.ok() && format != 1) {
+        return fail(Code::Invalid, "command envelope of format " + std::to_string(format) +
+                                       ", this release reads format 1: upgrade this node");
+    }
+    envelope.feature_level = static_cast<uint32_t>(in.varint());
+    envelope.tenant = static_cast<uint32_t>(in.varint());
+    envelope.auth_revision = in.varint();
+    envelope.leader_time.since_epoch = std::chrono::microseconds(in.varint());
+    envelope.origin = NodeId{in.varint()};
+    envelope.sequence = in.varint();
+    envelope.outstanding_from = in.varint();
+    envelope.trace = in.varint();
+    envelope.principal = std::string(in.text());
+    if (!in.ok()) return fail(Code::Invalid, "command envelope is cut short");
+    envelope.command = octets.slice(octets.size() - in.rest().size());
+    return envelope;
+}
+
+}  // namespace polis::cluster

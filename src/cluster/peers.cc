@@ -1,0 +1,324 @@
+#include "cluster/peers.h"
+
+#include <cstring>
+#include <utility>
+
+#include "base/log.h"
+
+namespace polis::cluster {
+namespace {
+
+constexpr size_t read_bytes = 256u << 10;
+
+Hello hello_of(const PeerIdentity& self, NodeId to, LinkClass link) {
+    Hello hello;
+    hello.cluster = self.cluster;
+    hello.from = self.node;
+    hello.to = to;
+    hello.incarnation = self.incarnation;
+    hello.link = link;
+    return hello;
+}
+
+std::string why_not(const Hello& hello, const PeerIdentity& self) {
+    if (hello.version_max < wire_version_min || hello.version_min > wire_version_max) {
+        return "no common protocol version: this node speaks " + std::to_string(wire_version_min) + " to " +
+               std::to_string(wire_version_max) + "; upgrade one release at a time";
+    }
+    if (hello.to != NodeId::Nobody && hello.to != self.node) {
+        return "another node than you expect listens here: check the peer addresses";
+    }
+    return {};
+}
+
+Response response_of(uint64_t id, Result<Bytes> reply) {
+    if (reply) return {.id = id, .ok = true, .code = 0, .body = *std::move(reply)};
+    return {.id = id,
+            .ok = false,
+            .code = static_cast<uint8_t>(reply.error().code),
+            .body = Bytes::take(std::move(reply.error().what))};
+}
+
+}  // namespace
+
+Peers::Peers(runtime::World world, PeerIdentity self, PeerOptions options, PeerHandler& handler)
+    : world_(world), self_(self), options_(std::move(options)), handler_(handler), tasks_(world.reactor) {}
+
+Peers::~Peers() = default;
+
+// ---- Outgoing ----
+
+std::shared_ptr<Link> Peers::make_link(NodeId node, LinkClass link) {
+    Link::Settings settings{.hello = hello_of(self_, node, link),
+                            .tls = options_.client_tls,
+                            .connect_timeout = options_.connect_timeout,
+                            .reconnect_min = options_.reconnect_min,
+                            .reconnect_max = options_.reconnect_max,
+                            .alive_interval = options_.alive_interval,
+                            .queue_bytes_max = options_.queue_bytes_max};
+    Link::Events events;
+    events.sent = [this](uint64_t octets) { bytes_sent_ += octets; };
+    events.refused = [this, node](const std::string& why) { handler_.on_refused(node, why); };
+    events.broken = [this, node, link] {
+        if (link == LinkClass::Consensus) {
+            handler_.on_unreachable(node);
+            return;
+        }
+        // Answers to what was asked come on another connection, but the question may be lost with this one.
+        std::vector<runtime::Completion<Bytes>*> waiting;
+        for (const auto& [id, request] : requests_) {
+            if (request.first == node) waiting.push_back(request.second);
+        }
+        for (auto* request : waiting) request->complete(fail(Code::Unavailable, "the connection to the peer broke"));
+    };
+    return std::make_shared<Link>(world_, std::move(settings), std::move(events), tasks_.scope());
+}
+
+void Peers::set_peer(NodeId node, std::vector<runtime::Address> addresses) {
+    if (node == self_.node) return;
+    auto [place, is_new] = peers_.try_emplace(node);
+    Peer& peer = place->second;
+    if (is_new) {
+        peer.consensus = make_link(node, LinkClass::Consensus);
+        peer.bulk = make_link(node, LinkClass::Bulk);
+    }
+    peer.consensus->set_addresses(addresses);
+    peer.bulk->set_addresses(std::move(addresses));
+    if (is_new) {
+        tasks_.spawn("peer_link", Link::run(peer.consensus));
+        tasks_.spawn("peer_link", Link::run(peer.bulk));
+    }
+}
+
+void Peers::remove_peer(NodeId node) {
+    const auto place = peers_.find(node);
+    if (place == peers_.end()) return;
+    place->second.consensus->close();
+    place->second.bulk->close();
+    peers_.erase(place);
+}
+
+void Peers::send(NodeId to, GroupId group, const consensus::Message& message) {
+    const auto place = peers_.find(to);
+    if (place == peers_.end()) return;
+    if (!place->second.consensus->queue([&](OctetWriter& out) { append_frame(out, group, message); })) {
+        handler_.on_unreachable(to);
+    }
+}
+
+void Peers::send(NodeId to, const Forward& forward) {
+    const auto place = peers_.find(to);
+    if (place == peers_.end()) return;
+    place->second.bulk->queue([&](OctetWriter& out) { append_frame(out, forward); });
+}
+
+void Peers::send(NodeId to, const ForwardRefused& refused) {
+    const auto place = peers_.find(to);
+    if (place == peers_.end()) return;
+    place->second.bulk->queue([&](OctetWriter& out) { append_frame(out, refused); });
+}
+
+runtime::Task<Bytes> Peers::request(NodeId to, GroupId group, uint8_t kind, Bytes body) {
+    const auto place = peers_.find(to);
+    if (place == peers_.end()) co_return fail(Code::Unavailable, "no such peer");
+    const std::shared_ptr<Link> link = place->second.bulk;
+    if (!link->connected()) co_return fail(Code::Unavailable, "no connection to the peer");
+
+    const uint64_t id = next_request_++;
+    runtime::Completion<Bytes> answered;
+    requests_.emplace(id, std::pair(to, &answered));
+    const Request request{.id = id, .group = group, .kind = kind, .body = std::move(body)};
+    if (!link->queue([&](OctetWriter& out) { append_frame(out, request); })) {
+        answered.complete(fail(Code::Overloaded, "the queue to the peer is full"));
+    }
+    Result<Bytes> answer = co_await answered.wait();
+    requests_.erase(id);
+    co_return answer;
+}
+
+void Peers::complete(Response response) {
+    const auto place = requests_.find(response.id);
+    if (place == requests_.end()) return;  // Its asker has given up.
+    if (response.ok) {
+        place->second.second->complete(std::move(response.body));
+    } else {
+        place->second.second->complete(fail(static_cast<Code>(response.code), response.body.str()));
+    }
+}
+
+runtime::Task<Bytes> Peers::request_at(runtime::Address address, GroupId group, uint8_t kind, Bytes body) {
+    CO_LET(const std::unique_ptr<runtime::Stream> stream,
+           co_await world_.network.connect(std::move(address), options_.client_tls));
+    OctetWriter out;
+    append_frame(out, hello_of(self_, NodeId::Nobody, LinkClass::Bulk));
+    append_frame(out, Request{.id = 0, .group = group, .kind = kind, .body = std::move(body)});
+    const std::string octets = out.take();
+    CO_TRY(co_await stream->write(octets));
+    CO_LET(const Frame greeting, co_await read_greeting(*stream));
+    const auto* hello = std::get_if<Hello>(&greeting);
+    if (hello == nullptr) co_return fail(Code::Invalid, "the peer did not answer the greeting with one");
+    if (!hello->refusal.empty()) co_return fail(Code::Denied, hello->refusal);
+
+    std::string buffer;
+    for (;;) {
+        CO_LET(const size_t size, frame_size(buffer));
+        if (size > 0) {
+            CO_LET(Frame frame, decode_frame(Bytes::copy(std::string_view(buffer).substr(0, size))));
+            auto* response = std::get_if<Response>(&frame);
+            if (response == nullptr) co_return fail(Code::Invalid, "the peer answered a request with something else");
+            if (response->ok) co_return std::move(response->body);
+            co_return fail(static_cast<Code>(response->code), response->body.str());
+        }
+        const size_t begin = buffer.size();
+        buffer.resize(begin + 4096);
+        CO_LET(const size_t count,
+               co_await stream->read_some(std::as_writable_bytes(std::span(buffer)).subspan(begin)));
+        if (count == 0) co_return fail(Code::Io, "the peer ended the connection");
+        buffer.resize(begin + count);
+    }
+}
+
+// ---- Incoming ----
+
+runtime::Task<void> Peers::serve(std::unique_ptr<runtime::Listener> listener) {
+    runtime::TaskGroup connections(world_.reactor);
+    Result<void> ended;
+    for (;;) {
+        Result<std::unique_ptr<runtime::Stream>> stream = co_await listener->accept();
+        if (!stream) {
+            ended = std::unexpected(stream.error());
+            break;
+        }
+        connections.spawn("peer_connection", read_connection(*std::move(stream), listener.get()));
+    }
+    CO_TRY(co_await connections.stop());
+    co_return ended;
+}
+
+runtime::Task<void> Peers::stop() {
+    for (auto& [node, peer] : peers_) {
+        peer.consensus->close();
+        peer.bulk->close();
+    }
+    CO_TRY(co_await tasks_.stop());
+    peers_.clear();
+    co_return runtime::done();
+}
+
+runtime::Task<void> Peers::read_connection(std::unique_ptr<runtime::Stream> stream, runtime::Listener* listener) {
+    const Instant greeted_until = world_.reactor.now() + options_.connect_timeout;
+    CO_TRY(co_await runtime::with_deadline(greeted_until, listener->handshake(*stream)));
+    CO_LET(const Hello hello, co_await runtime::with_deadline(greeted_until, greet(*stream)));
+    co_return co_await read_frames(*stream, hello.from);
+}
+
+runtime::Task<Hello> Peers::greet(runtime::Stream& stream) {
+    CO_LET(const Frame frame, co_await read_greeting(stream));
+    const auto* hello = std::get_if<Hello>(&frame);
+    if (hello == nullptr) co_return fail(Code::Invalid, "the first frame is no greeting");
+
+    Hello answer = hello_of(self_, hello->from, hello->link);
+    answer.refusal = why_not(*hello, self_);
+    if (answer.refusal.empty()) {
+        const Result<void> admitted = handler_.admit(*hello);
+        if (!admitted) answer.refusal = admitted.error().what;
+    }
+    OctetWriter out;
+    append_frame(out, answer);
+    const std::string octets = out.take();
+    CO_TRY(co_await stream.write(octets));
+    if (!answer.refusal.empty()) {
+        log::warn("peer_refused", {"from", hello->from}, {"why", answer.refusal});
+        co_return fail(Code::Denied, answer.refusal);
+    }
+    co_return *hello;
+}
+
+runtime::Task<void> Peers::read_frames(runtime::Stream& stream, NodeId from) {
+    std::string buffer;
+    size_t filled = 0;
+    Result<void> ended;
+    for (;;) {
+        if (buffer.size() - filled < read_bytes / 2) buffer.resize(filled + read_bytes);
+        const Instant silent_until = world_.reactor.now() + options_.silence_max;
+        const auto space = std::as_writable_bytes(std::span(buffer)).subspan(filled);
+        const Result<size_t> count = co_await runtime::with_deadline(silent_until, stream.read_some(space));
+        if (!count || *count == 0) {
+            if (!count) ended = std::unexpected(count.error());
+            break;
+        }
+        filled += *count;
+        bytes_received_ += *count;
+        heard_[from] = world_.reactor.now();
+
+        // Whole frames leave the buffer as one shared block, whose slices become the entries' payloads.
+        size_t whole = 0;
+        for (;;) {
+            const Result<size_t> size = frame_size(std::string_view(buffer).substr(whole, filled - whole));
+            if (!size) ended = std::unexpected(size.error());
+            if (!size || *size == 0) break;
+            whole += *size;
+        }
+        const Bytes block = Bytes::copy(std::string_view(buffer).substr(0, whole));
+        std::memmove(buffer.data(), buffer.data() + whole, filled - whole);
+        filled -= whole;
+        for (size_t at = 0; at < whole && ended;) {
+            const size_t size = *frame_size(block.view().substr(at));
+            Result<Frame> frame = decode_frame(block.slice(at, size));
+            at += size;
+            if (!frame) {
+                ended = std::unexpected(frame.error());
+            } else if (auto* request = std::get_if<Request>(&*frame); request && request->id == 0) {
+                // A stranger that is joining reads its answer here.
+                Result<Bytes> reply = co_await handler_.on_request(from, request->group, request->kind, request->body);
+                OctetWriter out;
+                append_frame(out, response_of(0, std::move(reply)));
+                const std::string octets = out.take();
+                CO_TRY(co_await stream.write(octets));
+            } else {
+                dispatch(from, *std::move(frame));
+            }
+        }
+        if (!ended) {
+            log::warn("peer_frame_invalid", {"from", from}, {"why", ended.error().what});
+            break;
+        }
+    }
+    co_return ended;
+}
+
+void Peers::dispatch(NodeId from, Frame frame) {
+    if (auto* message = std::get_if<GroupMessage>(&frame)) {
+        handler_.on_message(from, std::move(*message));
+    } else if (auto* forward = std::get_if<Forward>(&frame)) {
+        handler_.on_forward(from, std::move(*forward));
+    } else if (auto* refused = std::get_if<ForwardRefused>(&frame)) {
+        handler_.on_forward_refused(from, std::move(*refused));
+    } else if (auto* request = std::get_if<Request>(&frame)) {
+        tasks_.spawn("peer_request", answer(from, std::move(*request)));
+    } else if (auto* response = std::get_if<Response>(&frame)) {
+        complete(std::move(*response));
+    }
+}
+
+runtime::Task<void> Peers::answer(NodeId from, Request request) {
+    Result<Bytes> reply = co_await handler_.on_request(from, request.group, request.kind, std::move(request.body));
+    const Response response = response_of(request.id, std::move(reply));
+    const auto place = peers_.find(from);
+    if (place == peers_.end()) co_return fail(Code::Unavailable, "the asker is no peer any more");
+    place->second.bulk->queue([&](OctetWriter& out) { append_frame(out, response); });
+    co_return runtime::done();
+}
+
+std::optional<Instant> Peers::last_heard(NodeId node) const {
+    const auto place = heard_.find(node);
+    if (place == heard_.end()) return std::nullopt;
+    return place->second;
+}
+
+bool Peers::connected(NodeId node) const {
+    const auto place = peers_.find(node);
+    return place != peers_.end() && place->second.consensus->connected();
+}
+
+}  // namespace polis::cluster
