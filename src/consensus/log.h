@@ -35,7 +35,7 @@ enum class Why : uint8_t {
     NoSpace,      // Our disk is full.
     StaleBallot,  // The proposer's ballot is no longer the leader's.
     Busy,         // Another membership change or transfer is under way.
-    Invalid,      // The change asked for makes no sense (removes the last voter, promotes a stranger ...).
+    Invalid,      // The change asked for makes no sense (no voters, a node in both lists, transfer to a learner ...).
     Lagging,      // A learner is too far behind to become a voter.
     Removed,      // This node is no longer a member.
 };
@@ -55,7 +55,7 @@ struct Recovered {
     std::vector<LogRange> damaged;  // Entries that were whole once and are not any more: to be fetched from others,
                                     // never taken for "not there".
 };
-/// Time has passed; given at least every `Options::tick`.
+/// Time has passed; given at `Log::next_deadline` at the latest (a tick late is harmless).
 struct Tick {};
 struct Receive {
     NodeId from;
@@ -65,11 +65,12 @@ struct Receive {
 struct Stored {
     StoreToken token;
 };
-/// The Store with this token could not be done for lack of space, nor will those after it be: nothing of them is on disk.
+/// The Store with this token could not be done for lack of space, nor will those be that were given after it and before
+/// this input: nothing of them is on disk. The core gives them again later.
 struct StoreRefused {
     StoreToken token;
 };
-/// The answer to Fetch: entries of exactly that range; or empty if they are gone (compacted meanwhile).
+/// The answer to Fetch, with its range: the first entries of it, dense; or none if the first is gone or unreadable.
 struct Fetched {
     LogRange range;
     std::vector<Entry> entries;
@@ -107,7 +108,9 @@ struct TransferLeadership {
 struct Compacted {
     LogPosition position;
 };
-/// The shell has installed a snapshot received from another node, durably: log and state begin there.
+/// The shell has made the state of a snapshot from another node durable and its own. REQUIRES: it covers more than was
+/// applied before. The core gives the Store that makes the log begin there. What was delivered before and lies
+/// behind `position` need not be applied any more; what lies after it must be.
 struct SnapshotInstalled {
     LogPosition position;
     Membership membership;
@@ -208,7 +211,8 @@ struct Options {
     uint64_t inflight_bytes_max = 64u << 20;
     uint64_t uncommitted_bytes_max = 256u << 20;  // Beyond it proposals are Rejected{Overloaded}.
     uint64_t deliver_bytes_max = 8u << 20;        // Of entries in one Deliver.
-    uint64_t cache_bytes_max = 32u << 20;         // Of entries kept in memory.
+    uint64_t cache_bytes_max = 32u << 20;         // Of entries kept in memory (more only while they are not durable).
+    uint64_t fetch_bytes_max = 4u << 20;          // Of entries worth reading from disk for one Fetch.
     uint64_t catch_up_entries = 5000;             // How far behind a learner may be to be promoted.
     uint32_t priority = 100;                      // A node yields elections to a better one that is up to date.
     bool pre_vote = true;
@@ -247,8 +251,12 @@ public:
     ///
     /// `now`: boot time, counting suspension, never falling: a leader that was stopped must see that its lease is over.
     /// Every Propose, ReadBarrier, Reconfigure and TransferLeadership ends in exactly one of Deliver (Done, ReadReady),
-    /// Rejected, Abandoned, for each id.
+    /// Rejected, Abandoned, for each id, unless the process ends first.
     virtual void step(Instant now, Input input, Outputs& out) = 0;
+
+    /// When a Tick is due at the latest if nothing else happens before: the shell may sleep until then. An earlier
+    /// Tick does no harm. Instant::never() if time changes nothing.
+    virtual Instant next_deadline() const = 0;
 
     virtual Status status() const = 0;
     virtual std::unique_ptr<Log> clone() const = 0;

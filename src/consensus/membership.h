@@ -1,6 +1,10 @@
 // Membership: who takes part in one group's consensus, and what makes a majority of them.
 #pragma once
 
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -15,10 +19,10 @@ namespace polis::consensus {
 ///
 /// Invariant: a node is a voter (of either set) or a learner, not both.
 struct Membership {
-    std::vector<NodeId> voters;
-    std::vector<NodeId> outgoing;       // The old voters, while the change to `voters` is under way; else empty.
-    std::vector<NodeId> learners;       // Receive the log, count for nothing.
-    std::vector<NodeId> next_learners;  // Outgoing voters that become learners when the change ends.
+    std::vector<NodeId> voters{};
+    std::vector<NodeId> outgoing{};       // The old voters, while the change to `voters` is under way; else empty.
+    std::vector<NodeId> learners{};       // Receive the log, count for nothing.
+    std::vector<NodeId> next_learners{};  // Outgoing voters that become learners when the change ends.
 
     bool joint() const { return !outgoing.empty(); }
     bool votes(NodeId node) const;
@@ -39,6 +43,28 @@ bool majority(const Membership& membership, Counts counts) {
     };
     return half_of(membership.voters) && (!membership.joint() || half_of(membership.outgoing));
 }
+
+/// The largest value that a majority has reached, if `value_of(node)` is what each node has: the index that a majority
+/// stores, the round that a majority has confirmed. A default value if there are no voters.
+template <class ValueOf>
+auto majority_value(const Membership& membership, ValueOf value_of) {
+    using Value = decltype(value_of(NodeId{}));
+    const auto half_of = [&](const std::vector<NodeId>& voters) -> Value {
+        constexpr size_t few = 16;  // More voters than anyone has; then, and only then, memory is allocated.
+        std::array<Value, few> on_stack{};
+        std::vector<Value> on_heap(voters.size() > few ? voters.size() : 0);
+        const std::span<Value> values(voters.size() > few ? on_heap.data() : on_stack.data(), voters.size());
+        if (values.empty()) return Value{};
+        for (size_t at = 0; at < voters.size(); ++at) values[at] = value_of(voters[at]);
+        std::sort(values.begin(), values.end(), std::greater<>());
+        return values[voters.size() / 2];
+    };
+    const Value incoming = half_of(membership.voters);
+    return membership.joint() ? std::min(incoming, half_of(membership.outgoing)) : incoming;
+}
+
+/// What is wrong with the lists (empty voters, repeats, a node in two roles, Nobody); nothing if they are a membership.
+Result<void> check(const Membership& membership);
 
 /// The payload of an EntryKind::Membership entry, and back. Stable on disk: a format byte (1), then four lists, each a
 /// u32 count and u64 ids, little-endian. Errors: Invalid.

@@ -1,0 +1,15 @@
+// Raft behind the contract of consensus/log.h. Invariants and files: README.md.
+#pragma once
+
+#include <memory>
+
+#include "consensus/log.h"
+
+namespace polis::consensus {
+
+/// One participant of Raft (Ongaro 2014; Ongaro and Ousterhout 2014, extended version), before its first input, which
+/// must be Recovered. Request ids are not 0.
+/// REQUIRES: options.self is somebody; heartbeat < election_timeout; clock_drift_max < election_timeout.
+std::unique_ptr<Log> make_raft(Options options);
+
+}  // namespace polis::consensus

@@ -1,0 +1,78 @@
+// Leadership transfer (Ongaro 2014 §3.10).
+#include <algorithm>
+
+#include "base/ensure.h"
+#include "consensus/raft/participant.h"
+
+namespace polis::consensus {
+
+void RaftParticipant::on(const TransferLeadership& transfer, Outputs& out) {
+    ENSURE(transfer.id != 0);
+    if (role_ != Role::Leader) return reject(transfer.id, *refusal(), out);
+    if (transfer_) return reject(transfer.id, Why::Busy, out);
+    if (transfer.to == options_.self) {
+        out.push_back(Done{transfer.id});
+        return;
+    }
+    FollowerProgress* to = progress_of(transfer.to);
+    if (to == nullptr || !memberships_.current().votes(transfer.to)) return reject(transfer.id, Why::Invalid, out);
+    transfer_ = Transfer{.id = transfer.id, .to = transfer.to, .deadline = now_ + options_.election_timeout};
+    replicate_to(*to, out);
+    push_transfer(out);
+}
+
+// Tells the target as soon as it has all of our log. New proposals wait elsewhere, so it will have it.
+void RaftParticipant::push_transfer(Outputs& out) {
+    if (!transfer_ || transfer_->told) return;
+    FollowerProgress* to = progress_of(transfer_->to);
+    if (to == nullptr || to->matched != log_.last().index) return;
+    transfer_->told = true;
+    hand_over(*to, out);
+}
+
+void RaftParticipant::hand_over(FollowerProgress& to, Outputs& out) {
+    ENSURE(role_ == Role::Leader);
+    lease_broken_ = true;
+    send(to.node, RaftKind::TimeoutNow, {}, out);
+}
+
+void RaftParticipant::expire_transfer(Outputs& out) {
+    for (std::optional<Transfer>* transfer : {&transfer_, &watched_transfer_}) {
+        if (!*transfer || now_ < (*transfer)->deadline) continue;
+        if ((*transfer)->told) {
+            out.push_back(Abandoned{(*transfer)->id});  // The target may still win.
+        } else {
+            reject((*transfer)->id, Why::Lagging, out);
+        }
+        transfer->reset();
+    }
+}
+
+// Somebody is known to lead after us.
+void RaftParticipant::end_transfer(NodeId leader, Outputs& out) {
+    if (!watched_transfer_) return;
+    if (leader == watched_transfer_->to) {
+        out.push_back(Done{watched_transfer_->id});
+    } else {
+        reject(watched_transfer_->id, Why::NotLeader, out);
+    }
+    watched_transfer_.reset();
+}
+
+void RaftParticipant::on_timeout_now(NodeId from, Outputs& out) {
+    if (role_ == Role::Leader || from != leader_ || !may_campaign()) return;
+    start_election(true, out);
+}
+
+// The voter that has most of our log, if it is up and can take it over.
+FollowerProgress* RaftParticipant::best_successor() {
+    FollowerProgress* best = nullptr;
+    for (FollowerProgress& progress : progress_) {
+        const bool able = memberships_.current().votes(progress.node) && !progress.out_of_space &&
+                          now_ < progress.heard_at + options_.election_timeout && progress.matched >= committed_;
+        if (able && (best == nullptr || progress.matched > best->matched)) best = &progress;
+    }
+    return best;
+}
+
+}  // namespace polis::consensus
