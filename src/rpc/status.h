@@ -1,6 +1,7 @@
 // Status: how a gRPC call ended. The codes and their numbers are gRPC's (grpc/doc/statuscodes.md).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -28,6 +29,7 @@ enum class StatusCode : uint8_t {
     DataLoss = 15,
     Unauthenticated = 16,
 };
+constexpr size_t status_code_count = 17;
 
 struct Status {
     StatusCode code = StatusCode::Ok;
