@@ -37,9 +37,11 @@ class Authority:
     def server_flags(self, address):
         """Flags of a node at this address, towards clients and other members."""
         certificate, key = self.issue(f'server-{address}', [address])
-        return {'cert-file': certificate, 'key-file': key, 'trusted-ca-file': self.certificate,
-                'client-cert-auth': str(self.client_cert_auth).lower(), 'peer-cert-file': certificate,
-                'peer-key-file': key, 'peer-trusted-ca-file': self.certificate, 'peer-client-cert-auth': 'true'}
+        flags = {'cert-file': certificate, 'key-file': key, 'peer-cert-file': certificate, 'peer-key-file': key,
+                 'peer-trusted-ca-file': self.certificate, 'peer-client-cert-auth': 'true'}
+        if self.client_cert_auth:  # Naming an authority is enough for etcd to demand certificates.
+            flags.update({'trusted-ca-file': self.certificate, 'client-cert-auth': 'true'})
+        return flags
 
     def client_flags(self, name='client'):
         """etcdctl's flags for a client of this name."""

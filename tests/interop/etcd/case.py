@@ -89,18 +89,19 @@ class Case:
 
     def note_output(self, done, sort=False):
         """What a finished etcdctl printed. Log lines of its library are left out: they name its source lines and times."""
-        lines = done.stdout.splitlines()
-        for text in sorted(lines) if sort else lines:
+        found = []
+        for text in done.stdout.splitlines():
             try:
                 value = json.loads(text) if text.startswith(('{', '[')) else None
             except ValueError:
                 value = None
-            self.lines.append('  ' + (line(self.names.tree(value)) if value is not None else self.names.text(text)))
+            found.append('  ' + (line(self.names.tree(value)) if value is not None else self.names.text(text)))
         for text in done.stderr.splitlines():
             if text.startswith('goroutine '):
                 break  # The client's own panic; its stack has addresses.
             if not text.startswith('{') and not re.match(r'\d{4}[-/]\d\d', text):
-                self.lines.append('  ! ' + self.names.text(text))
+                found.append('  ! ' + self.names.text(text))
+        self.lines += sorted(found) if sort else found
         if done.returncode:
             self.lines.append(f'  exit {done.returncode}')
 

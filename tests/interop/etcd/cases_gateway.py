@@ -1,1 +1,161 @@
-"""Cases of gateway."""
+"""Cases: the JSON gateway as curl sees it, and the plain HTTP endpoints."""
+import base64
+import http.client
+import json
+import subprocess
+
+from case import b64, case
+
+
+@case()
+def kv(c):
+    """The paths of KV."""
+    c.http('/v3/kv/put', {'key': b64('foo'), 'value': b64('bar')})
+    c.http('/v3/kv/put', {'key': b64('foo'), 'value': b64('baz'), 'prev_kv': True})
+    c.http('/v3/kv/range', {'key': b64('foo')})
+    c.http('/v3/kv/range', {'key': b64('a'), 'range_end': b64('z'), 'limit': 1, 'sort_order': 'DESCEND', 'sort_target': 'MOD'})
+    c.http('/v3/kv/range', {'key': b64('a'), 'range_end': b64('z'), 'limit': '1', 'sort_order': 2, 'count_only': True})
+    c.http('/v3/kv/txn', {'compare': [{'result': 'EQUAL', 'target': 'VALUE', 'key': b64('foo'), 'value': b64('baz')}],
+                          'success': [{'request_put': {'key': b64('foo'), 'value': b64('x')}},
+                                      {'request_range': {'key': b64('foo')}}],
+                          'failure': [{'request_delete_range': {'key': b64('foo')}}]})
+    c.http('/v3/kv/txn', {'compare': [{'result': 'GREATER', 'target': 'CREATE', 'key': b64('foo'), 'create_revision': '0'}],
+                          'success': [{'requestPut': {'key': b64('foo'), 'value': b64('y')}}]})
+    c.http('/v3/kv/deleterange', {'key': b64('foo'), 'prev_kv': True})
+    c.http('/v3/kv/deleterange', {'key': b64('foo')})
+    c.http('/v3/kv/range', {'key': b64('foo')})
+    c.http('/v3/kv/compaction', {'revision': str(int(c.rev(2))), 'physical': True}, record=False)
+    c.http('/v3/kv/range', {'key': b64('foo'), 'revision': str(int(c.rev(1)))}, record=False)
+
+
+@case()
+def lease(c):
+    """The paths of leases, and their second names below /v3/kv."""
+    c.http('/v3/lease/grant', {'TTL': 100, 'ID': 17})
+    c.http('/v3/lease/grant', {'TTL': '100', 'ID': '18'})
+    c.http('/v3/kv/put', {'key': b64('leased'), 'value': b64('v'), 'lease': 17})
+    c.http('/v3/lease/keepalive', {'ID': 17})
+    c.http('/v3/lease/leases', {}, record=False)
+    for path in ('/v3/lease/timetolive', '/v3/kv/lease/timetolive'):
+        status, text = c.http(path, {'ID': 17, 'keys': True}, record=False)
+        found = json.loads(text)
+        found['TTL'] = '<about 100>' if 97 <= int(found['TTL']) <= 100 else found['TTL']
+        c.note_value(path, c.names.tree(found))
+    c.http('/v3/lease/revoke', {'ID': 17})
+    c.http('/v3/kv/lease/revoke', {'ID': 18})
+    c.http('/v3/lease/revoke', {'ID': 17})
+    c.http('/v3/lease/timetolive', {'ID': 17})
+
+
+@case()
+def others(c):
+    """Cluster, maintenance, locks and elections."""
+    c.http('/v3/maintenance/alarm', {})
+    c.http('/v3/maintenance/defragment', {})
+    c.http('/v3/maintenance/hash', {}, record=False)
+    c.http('/v3/maintenance/transfer-leadership', {'targetID': '5'}, record=False)
+    c.http('/v3/cluster/member/remove', {'ID': '5'})
+    c.http('/v3/cluster/member/promote', {'ID': '5'})
+    status, text = c.http('/v3/cluster/member/list', {}, record=False)
+    for member in sorted(json.loads(text)['members'], key=lambda m: m['name']):
+        c.note_value('member', c.names.tree(member))
+    c.http('/v3/lease/grant', {'TTL': 100, 'ID': 19})
+    status, text = c.http('/v3/lock/lock', {'name': b64('m'), 'lease': 19})
+    c.http('/v3/lock/unlock', {'key': json.loads(text).get('key', '')})
+    status, text = c.http('/v3/election/campaign', {'name': b64('e'), 'lease': 19, 'value': b64('v')})
+    c.http('/v3/election/leader', {'name': b64('e')})
+    c.http('/v3/election/proclaim', {'leader': json.loads(text)['leader'], 'value': b64('w')}, record=False)
+    c.http('/v3/election/leader', {'name': b64('e')})
+    c.http('/v3/election/resign', {'leader': json.loads(text)['leader']}, record=False)
+    c.http('/v3/election/leader', {'name': b64('e')})
+    c.http('/v3/election/leader', {'name': b64('nobody')})
+
+
+@case()
+def refused(c):
+    """What is no request: wrong methods, paths, JSON, types, base64."""
+    for body in (b'', b'{', b'[]', b'null', b'{"key": 5}', b'{"key": "%%%"}', b'{"key": "Zm9v", "unknown": 1}', b'{"limit": "x"}',
+                 b'{"key": "Zm9v", "sort_order": "SIDEWAYS"}', b'{"key": ""}', b'{"key":"Zm9v","limit":1.5}', b'{"key":"Zm9v"} x',
+                 b'{"key": null}', b'{"key":"Zm9v","serializable":"true"}'):
+        c.http('/v3/kv/range', body)
+    for path in ('/v3/kv/nothing', '/v3/', '/v3', '/nothing', '/', '/v3alpha/kv/range', '/v3beta/kv/range', '/v2/keys'):
+        c.http(path, b'{"key":"Zm9v"}')
+        c.http(path)
+    c.http('/v3/kv/range')
+    c.http('/v3/kv/range', b'{"key":"Zm9v"}', method='PUT')
+    c.http('/v3/kv/put', {'key': '', 'value': b64('v')})
+    c.http('/v3/kv/put', {'key': b64('k'), 'lease': 12345})
+
+
+@case()
+def key_forms(c):
+    """base64 in both alphabets, with and without padding; octets that are no text."""
+    for text in (base64.b64encode(b'\xff\xfe\xfb').decode(), base64.urlsafe_b64encode(b'\xff\xfe\xfb').decode(), 'Zm9vYg==', 'Zm9vYg'):
+        c.http('/v3/kv/put', {'key': text, 'value': text})
+    c.call('KV/Range', key=b'\0', range_end=b'\0')
+
+
+def watch_lines(c, body, count, then=()):
+    """A watch over chunked HTTP: so many lines of its answer, with acts in between."""
+    node = c.cluster.nodes[0]
+    connection = http.client.HTTPConnection(node.address, c.cluster.client_port, timeout=10)
+    connection.request('POST', '/v3/watch', json.dumps(body), {'Content-Type': 'application/json'})
+    answer, acts = None, list(then)
+    answer = connection.getresponse()
+    c.note(f'watch {answer.status} {answer.headers.get("content-type")} {answer.headers.get("transfer-encoding")}')
+    for _ in range(count):
+        c.note_http(answer.readline().decode())
+        if acts:
+            acts.pop(0)()
+    connection.close()
+
+
+@case()
+def watch(c):
+    """Watches as newline-separated JSON, past and live."""
+    c.alone(b'k', b'1')
+    c.alone(b'k', b'2')
+    watch_lines(c, {'create_request': {'key': b64('k'), 'start_revision': str(int(c.rev(1)))}}, 2)
+    watch_lines(c, {'create_request': {'key': b64('k'), 'prev_kv': True}}, 3,
+                [lambda: c.alone(b'k', b'3'), lambda: c.connection().call('KV/DeleteRange', key=b'k')])
+    watch_lines(c, {'create_request': {'key': b64('b'), 'range_end': b64('a')}}, 1)
+    c.connection().call('KV/Compact', revision=c.rev(3), physical=True)
+    watch_lines(c, {'create_request': {'key': b64('k'), 'start_revision': str(int(c.rev(1)))}}, 2)
+
+
+@case('single')
+def auth(c):
+    """Logging in by JSON; the token goes into the header Authorization."""
+    c.http('/v3/auth/status', {}, record=False)
+    c.http('/v3/auth/user/add', {'name': 'root', 'password': 'pw'})
+    c.http('/v3/auth/role/add', {'name': 'root'})
+    c.http('/v3/auth/user/grant', {'user': 'root', 'role': 'root'})
+    c.http('/v3/auth/user/list', {})
+    c.http('/v3/auth/role/grant', {'name': 'root', 'perm': {'permType': 'READWRITE', 'key': b64('k'), 'range_end': b64('l')}})
+    c.http('/v3/auth/role/get', {'role': 'root'})
+    c.http('/v3/auth/enable', {})
+    c.http('/v3/kv/range', {'key': b64('k')})
+    status, text = c.http('/v3/auth/authenticate', {'name': 'root', 'password': 'pw'})
+    c.http('/v3/auth/authenticate', {'name': 'root', 'password': 'wrong'})
+    token = json.loads(text)['token']
+    c.http('/v3/kv/range', {'key': b64('k')}, headers={'Authorization': token})
+    c.http('/v3/kv/range', {'key': b64('k')}, headers={'Authorization': 'nonsense'})
+    c.http('/v3/auth/user/changepw', {'name': 'root', 'password': 'new'}, headers={'Authorization': token})
+    c.http('/v3/auth/disable', {}, headers={'Authorization': token}, record=False)
+
+
+@case()
+def curl(c):
+    """curl itself: keep-alive, HTTP/1.0, a body in chunks, and that a HEAD has none."""
+    url = c.cluster.client_url(c.cluster.nodes[0])
+    body = json.dumps({'key': b64('k'), 'value': b64('v')})
+    for words in (['-d', body, f'{url}/v3/kv/put'], ['--http1.0', '-d', body, f'{url}/v3/kv/put'],
+                  ['-H', 'Transfer-Encoding: chunked', '-d', body, f'{url}/v3/kv/put'], ['-I', f'{url}/version'],
+                  ['-H', 'Content-Type: text/plain', '-d', body, f'{url}/v3/kv/put'], [f'{url}/health', f'{url}/health'],
+                  ['-H', 'Expect: 100-continue', '-d', body, f'{url}/v3/kv/put']):
+        done = subprocess.run(['curl', '-s', '-m', '10', '-w', r'\n%{http_code} %{http_version} connects %{num_connects}\n', *words],
+                              capture_output=True, text=True)
+        c.note(f'curl {[word for word in words if not word.startswith("http")]}: exit {done.returncode}')
+        for text in done.stdout.splitlines():
+            if text.lower().startswith('http/') or not text[:1].isalpha():
+                c.note_http(text)

@@ -61,6 +61,7 @@ class Names:
         text = text.replace(str(self.cluster.folder), '<folder>')
         for index, node in enumerate(self.cluster.nodes, 1):
             text = re.sub(rf'(?<![\d.]){re.escape(node.address)}(?!\d)', f'<node{index}>', text)
+        text = text.replace(self.cluster.network.rsplit('.', 1)[0] + '.', '<network>.')
         text = re.sub(r'"(\w+)" : (\d+)', lambda m: f'"{m[1]}" : {self.field(m[1], int(m[2]))}', text)
         text = re.sub(r'\b(?=[0-9a-f]*\d)[0-9a-f]{12,16}\b|\b\d{13,20}\b', self.id_text, text)
         text = re.sub(r'took = [\d.]+[mµn]?s|took [\d.]+[mµn]?s|Took [\d.]+[mµn]?s', 'took <time>', text)
