@@ -173,7 +173,7 @@ def lint_command(words):
         install('test')
     return run_checks([layers.check_layers, layers.check_includes, layers.check_header_cycles, bans.check_pure,
                        bans.check_code, bans.check_words, sizes.check_sizes, sizes.check_first_lines,
-                       documents.check_map, documents.check_links, documents.check_packages,
+                       documents.check_map, documents.check_links, documents.check_packages, documents.check_options,
                        compilers.check_format]).conclude()
 
 

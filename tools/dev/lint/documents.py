@@ -48,3 +48,11 @@ def check_packages():
     reasons = set(re.findall(r'^\| `([^`]+)`', text('docs/dependencies.md'), re.M))
     return ([f'docs/dependencies.md: say why {package} is needed' for package in sorted(listed - reasons)] +
             [f'docs/dependencies.md: {package} is not in tools/packages.txt' for package in sorted(reasons - listed)])
+
+
+def check_options():
+    """Options that docs/configuration.md does not explain, or explains though they are gone."""
+    options = set(re.findall(r'option\(\s*"([a-z_]+(?:\.[a-z_]+)+)"', text('src/node/config_table.cc')))
+    told = set(re.findall(r'^\| `([a-z_.]+)`', text('docs/configuration.md'), re.M))
+    return ([f'docs/configuration.md: explain {option}' for option in sorted(options - told)] +
+            [f'docs/configuration.md: there is no option {option}' for option in sorted(told - options)])
