@@ -98,6 +98,12 @@ void Peers::remove_peer(NodeId node) {
     peers_.erase(place);
 }
 
+std::vector<NodeId> Peers::known() const {
+    std::vector<NodeId> nodes;
+    for (const auto& [node, peer] : peers_) nodes.push_back(node);
+    return nodes;
+}
+
 void Peers::send(NodeId to, GroupId group, const consensus::Message& message) {
     const auto place = peers_.find(to);
     if (place == peers_.end()) return;

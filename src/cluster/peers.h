@@ -66,6 +66,10 @@ public:
     /// Whom to talk to, and where; addresses are tried in turn. Replaces what was known of the node.
     void set_peer(NodeId node, std::vector<runtime::Address> addresses);
     void remove_peer(NodeId node);
+    std::vector<NodeId> known() const;
+
+    /// A node that was new has become somebody. REQUIRES: no peer has been set yet.
+    void set_identity(PeerIdentity self) { self_ = self; }
 
     /// Sends one consensus message. Dropped if the node is unknown or its queue is full.
     void send(NodeId to, GroupId group, const consensus::Message& message);

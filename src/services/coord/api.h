@@ -187,6 +187,9 @@ public:
     /// True if `who` may use the maintenance and cluster calls that etcd reserves for root while auth is enabled.
     virtual Reply<void> permit_admin(const Credentials& who) const = 0;
 
+    /// Ends what runs beside calls (expiry, compaction, watches). Awaited before the replica stops and this is destroyed.
+    virtual runtime::Task<void> stop() = 0;
+
     virtual CoordStatus status() const = 0;
     /// The header every response of this node carries right now.
     virtual pb::ResponseHeader header() const = 0;

@@ -1,0 +1,137 @@
+// Host: all of a cluster that lives on one node: its identity, log, replicas and connections to the other members.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cluster/api.h"
+#include "cluster/identity.h"
+#include "cluster/meta_model.h"
+#include "cluster/peers.h"
+#include "cluster/replica.h"
+#include "runtime/task_group.h"
+#include "runtime/world.h"
+#include "storage/wal/wal.h"
+
+namespace polis::cluster {
+
+/// Kinds of Request frames for the host itself; replicas' kinds are below 64. Stable on the wire.
+enum class HostRequest : uint8_t { Join = 64, Promote = 65 };
+
+/// What a removed member is told when it knocks.
+constexpr char removed_text[] = "you were removed from the cluster";
+
+/// What a node is told when it starts.
+struct HostOptions {
+    std::string name;
+    std::vector<std::string> advertised_peer_urls;  // How others reach this node's peer port.
+    std::vector<std::string> advertised_client_urls;
+    std::map<std::string, std::string> labels;  // zone = "a" ...
+    std::string token = "polis-cluster";        // Tells apart clusters founded from the same addresses.
+    /// First start only: the founding members (this one among them) by name, or, if `join`, some members to ask.
+    std::multimap<std::string, std::string> initial;  // name -> peer URL; a name may have several.
+    bool join = false;                                // The cluster exists, and this node was added to it.
+    std::string consensus = "raft";
+    consensus::Options timing;  // heartbeat, election_timeout, priority ...; the rest is filled in here.
+    ReplicaOptions replica;
+    PeerOptions peers;
+    storage::Wal::Options wal;
+    storage::StoreOptions meta_store{.write_buffer_bytes = 1u << 20, .block_cache_bytes = 1u << 20};
+    storage::StoreOptions coord_store;
+    Duration founding_wait = std::chrono::seconds(5);  // For the other founders to say that they are new too.
+    Duration reconcile_interval = std::chrono::milliseconds(200);
+};
+
+/// Owns the node's replicas and decides, with the others, who is a member. Lifecycle: construct, open (once), stop (awaited), destroy. One
+/// reactor.
+///
+/// What the members should be is written in group Meta; every leader of a group brings its group's consensus to it, step
+/// by step (newcomers learn first, vote when they have caught up).
+class Host : public Cluster, private PeerHandler {
+public:
+    Host(runtime::World world, HostOptions options);
+    ~Host() override;
+
+    /// Finds out who this node is (from its disk, or by founding or joining a cluster), opens the log and the stores, and starts the
+    /// replicas. `models`: of the groups besides Meta. `listeners`: the peer ports, served until stop().
+    /// Errors: Corrupt, Io, Denied (the cluster does not want this node: says why), Unavailable (nobody answered).
+    runtime::Task<void> open(std::map<GroupId, Model*> models,
+                             std::vector<std::unique_ptr<runtime::Listener>> listeners);
+    runtime::Task<void> stop();
+
+    /// REQUIRES: open() has succeeded.
+    GroupReplica& replica(GroupId group) { return *replicas_.at(group); }
+    const Identity& identity() const { return identity_; }
+    storage::WalStats wal_stats() const { return wal_->stats(); }
+    const Peers& peers() const { return *peers_; }
+    /// Ends when something happened that this node cannot go on after (it was removed from the cluster): says what.
+    runtime::Task<std::string> fatal() { return fatal_channel_.pop(); }
+
+    // ---- Cluster ----
+    ClusterId id() const override { return identity_.cluster; }
+    NodeId self() const override { return identity_.node; }
+    std::vector<Member> members() const override;
+    runtime::Task<void> members_barrier() override;
+    runtime::Task<Member> add_member(std::vector<std::string> peer_urls, bool learner) override;
+    runtime::Task<void> remove_member(NodeId id) override;
+    runtime::Task<void> update_member(NodeId id, std::vector<std::string> peer_urls) override;
+    runtime::Task<void> promote_member(NodeId id) override;
+    runtime::Task<void> transfer_leadership(NodeId to) override;
+    GroupStatus status(GroupId group) const override;
+    uint32_t feature_level() const override { return meta_.feature_level(); }
+
+private:
+    // PeerHandler.
+    Result<void> admit(const Hello& hello) override;
+    void on_message(NodeId from, GroupMessage message) override;
+    void on_forward(NodeId from, Forward forward) override;
+    void on_forward_refused(NodeId from, ForwardRefused refused) override;
+    runtime::Task<Bytes> on_request(NodeId from, GroupId group, uint8_t kind, Bytes body) override;
+    void on_unreachable(NodeId node) override;
+    void on_refused(NodeId by, const std::string& why) override;
+
+    // Who am I (host_join.cc).
+    runtime::Task<void> become_somebody();
+    runtime::Task<void> found_cluster();
+    runtime::Task<bool> ask_founders();
+    runtime::Task<void> join_cluster();
+    runtime::Task<bool> ask_to_join(runtime::Address address);
+    runtime::Task<Bytes> answer_join(Bytes question);
+    runtime::Task<Member> replace_lost(NodeId lost, uint64_t incarnation);
+    std::vector<Member> founding_members() const;
+    std::vector<runtime::Address> founder_addresses() const;
+
+    // Members (host_members.cc).
+    runtime::Task<Member> command(MetaCommand command);
+    runtime::Task<void> until_configured(NodeId id, bool present);
+    runtime::Task<void> reconcile_loop();
+    runtime::Task<void> reconcile(GroupReplica& replica);
+    runtime::Task<void> found_and_publish();
+    runtime::Task<Bytes> answer_promote(NodeId id);
+    void members_changed();
+
+    runtime::Task<void> open_replica(GroupId group, Model& model, storage::StoreOptions store, storage::GroupLog log);
+    consensus::Membership first_membership() const;
+
+    runtime::World world_;
+    HostOptions options_;
+    Identity identity_;
+    std::vector<Member> known_members_;  // Before group Meta tells: the founders, or what a member answered to Join.
+    MetaModel meta_;
+    std::unique_ptr<storage::Wal> wal_;
+    std::unique_ptr<Peers> peers_;
+    std::map<GroupId, std::unique_ptr<GroupReplica>> replicas_;
+    runtime::TaskGroup tasks_;
+    runtime::Signal changed_;  // Members or leadership.
+    runtime::Channel<std::string> fatal_channel_{4};
+    bool open_ = false;
+    bool founder_ = false;
+};
+
+/// "http://host:port" or "https://host:port" to an address. Errors: Invalid.
+Result<runtime::Address> address_of_url(std::string_view url);
+
+}  // namespace polis::cluster

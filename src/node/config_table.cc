@@ -1,0 +1,103 @@
+// The table of all options.
+#include <utility>
+
+#include "node/config.h"
+
+namespace polis::node {
+namespace {
+
+constexpr int64_t any_number = INT64_MAX;
+
+// An option of Config's member `member`, whose type must be one of Value's.
+template <class T>
+Option option(std::string_view key, T Config::* member, std::string_view sentence, std::string_view unit = "",
+              int64_t minimum = 0, int64_t maximum = any_number, Reload reload = Reload::AtStart) {
+    return {.key = key,
+            .unit = unit,
+            .reload = reload,
+            .sentence = sentence,
+            .minimum = minimum,
+            .maximum = maximum,
+            .get = [member](const Config& config) { return Value(config.*member); },
+            .set = [member](Config& config, Value value) { config.*member = std::get<T>(std::move(value)); }};
+}
+
+template <class T>
+Option tls_option(std::string_view key, TlsConfig Config::* side, T TlsConfig::* member, std::string_view sentence) {
+    return {
+        .key = key,
+        .unit = "",
+        .reload = Reload::OnReload,
+        .sentence = sentence,
+        .minimum = 0,
+        .maximum = any_number,
+        .get = [side, member](const Config& config) { return Value(config.*side.*member); },
+        .set = [side, member](Config& config, Value value) { config.*side.*member = std::get<T>(std::move(value)); }};
+}
+
+std::vector<Option> make_options() {
+    using C = Config;
+    using T = TlsConfig;
+    return {
+        option("node.name", &C::name, "The node's name, unique in the cluster."),
+        option("node.data_dir", &C::data_dir, "Where everything is kept; made if absent."),
+        option("node.labels", &C::labels, "Labels such as zone, for placement and for people."),
+        option("cluster.token", &C::token, "Tells clusters apart that are founded from the same addresses."),
+        option("cluster.state", &C::state, "\"new\", or \"existing\" for a node added by `member add`."),
+        option("cluster.consensus", &C::consensus, "The protocol of all groups: raft."),
+        option("cluster.initial", &C::initial, "The founding members, or some members to ask: name = peer URLs."),
+        option("cluster.heartbeat_ms", &C::heartbeat_ms, "Between two signs of life of a leader.", "ms", 1, 60'000),
+        option("cluster.election_timeout_ms", &C::election_timeout_ms,
+               "Without a sign of life for so long (to twice as long) a node seeks election.", "ms", 10, 600'000),
+        option("cluster.priority", &C::priority, "Among equals the node with the highest leads.", "", 0, 1000),
+        option("listen.client", &C::listen_client, "URLs where clients are served."),
+        option("listen.peer", &C::listen_peer, "URLs where other members are heard."),
+        option("listen.metrics", &C::listen_metrics, "Further URLs for /metrics and /health only."),
+        option("listen.insecure", &C::insecure, "Allow listening beyond loopback without TLS."),
+        option("advertise.client", &C::advertise_client, "URLs that clients are told; default: listen.client."),
+        option("advertise.peer", &C::advertise_peer, "URLs that members are told; default: listen.peer."),
+        tls_option("tls.client.cert_file", &C::tls_client, &T::cert_file, "Certificate chain shown to clients."),
+        tls_option("tls.client.key_file", &C::tls_client, &T::key_file, "Its key."),
+        tls_option("tls.client.trusted_ca_file", &C::tls_client, &T::trusted_ca_file,
+                   "Who signs clients' certificates."),
+        tls_option("tls.client.client_cert_auth", &C::tls_client, &T::client_cert_auth,
+                   "Clients must show a certificate; its common name is their user."),
+        tls_option("tls.client.auto", &C::tls_client, &T::automatic, "Use a self-signed certificate made in data_dir."),
+        tls_option("tls.peer.cert_file", &C::tls_peer, &T::cert_file, "Certificate shown to and by members."),
+        tls_option("tls.peer.key_file", &C::tls_peer, &T::key_file, "Its key."),
+        tls_option("tls.peer.trusted_ca_file", &C::tls_peer, &T::trusted_ca_file, "Who signs members' certificates."),
+        tls_option("tls.peer.client_cert_auth", &C::tls_peer, &T::client_cert_auth, "Members must show a certificate."),
+        tls_option("tls.peer.auto", &C::tls_peer, &T::automatic, "Use a self-signed certificate made in data_dir."),
+        option("etcd.quota_bytes", &C::quota_bytes, "Size of the store at which writes are refused; 0: 2 GiB.",
+               "bytes"),
+        option("etcd.auto_compaction_mode", &C::auto_compaction_mode, "\"off\", \"periodic\" or \"revision\"."),
+        option("etcd.auto_compaction_retention", &C::auto_compaction_retention,
+               "History to keep: a duration (\"1h\") or a number of revisions."),
+        option("etcd.operations_per_txn_max", &C::operations_per_txn_max, "Operations in a transaction.", "", 1,
+               1'000'000),
+        option("etcd.request_bytes_max", &C::request_bytes_max, "Size of a request that writes.", "bytes", 1024,
+               100 << 20),
+        option("etcd.auth_token_ttl_s", &C::auth_token_ttl_s, "Life of an unused token.", "s", 1),
+        option("etcd.bcrypt_cost", &C::bcrypt_cost, "Cost of password hashes.", "", 4, 31),
+        option("etcd.watch_progress_interval_s", &C::watch_progress_interval_s,
+               "Between progress notes of idle watches.", "s", 1),
+        option("storage.keep_entries", &C::keep_entries, "Applied log entries kept for followers to catch up.", "", 1),
+        option("storage.flush_entries", &C::flush_entries, "Applied entries between two flushes of the store.", "", 1),
+        option("storage.segment_bytes", &C::segment_bytes, "Size of a log segment.", "bytes", 1 << 20, 1ll << 32),
+        option("storage.write_buffer_bytes", &C::write_buffer_bytes, "Of the store's memory for new writes.", "bytes",
+               1 << 20),
+        option("storage.block_cache_bytes", &C::block_cache_bytes, "Of the store's cache.", "bytes", 1 << 20),
+        option("runtime.spin_us", &C::spin_us, "Busy waiting before a thread sleeps: latency for CPU.", "us", 0, 1000),
+        option("runtime.lease_reads", &C::lease_reads, "Serve reads by the leader's lease, without a round trip."),
+        option("log.level", &C::log_level, "debug, info, warn or error.", "", 0, any_number, Reload::OnReload),
+    };
+}
+
+}  // namespace
+
+const std::vector<Option>& options() {
+    static const std::vector<Option> table = make_options();
+    return table;
+}
+
+}  // namespace polis::node

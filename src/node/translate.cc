@@ -1,0 +1,140 @@
+#include "node/translate.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <filesystem>
+
+namespace polis::node {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+void add_urls(std::multimap<std::string, std::string>& initial, const std::string& name, std::string_view urls) {
+    while (!urls.empty()) {
+        const size_t comma = urls.find(',');
+        initial.emplace(name, urls.substr(0, comma));
+        urls.remove_prefix(comma == std::string_view::npos ? urls.size() : comma + 1);
+    }
+}
+
+}  // namespace
+
+cluster::HostOptions host_options_of(const Config& config) {
+    cluster::HostOptions host;
+    host.name = config.name;
+    host.advertised_peer_urls = config.advertise_peer.empty() ? config.listen_peer : config.advertise_peer;
+    host.advertised_client_urls = config.advertise_client.empty() ? config.listen_client : config.advertise_client;
+    host.labels = config.labels;
+    host.token = config.token;
+    host.join = config.state == "existing";
+    host.consensus = config.consensus;
+    for (const auto& [name, urls] : config.initial) add_urls(host.initial, name, urls);
+    if (host.initial.empty()) {
+        for (const std::string& url : host.advertised_peer_urls) host.initial.emplace(host.name, url);
+    }
+    host.timing.heartbeat = milliseconds(config.heartbeat_ms);
+    host.timing.election_timeout = milliseconds(config.election_timeout_ms);
+    host.timing.clock_drift_max = host.timing.election_timeout / 10;
+    host.timing.priority = static_cast<uint32_t>(config.priority);
+    host.replica.keep_entries = static_cast<uint64_t>(config.keep_entries);
+    host.replica.flush_entries = static_cast<uint64_t>(config.flush_entries);
+    host.replica.lease_reads = config.lease_reads;
+    host.replica.propose_timeout = seconds(5) + 2 * host.timing.election_timeout;  // As etcd's request timeout.
+    host.wal.segment_bytes = static_cast<uint64_t>(config.segment_bytes);
+    host.coord_store.write_buffer_bytes = static_cast<uint64_t>(config.write_buffer_bytes);
+    host.coord_store.block_cache_bytes = static_cast<uint64_t>(config.block_cache_bytes);
+    return host;
+}
+
+services::CoordOptions coord_options_of(const Config& config) {
+    services::CoordOptions coord;
+    if (config.quota_bytes > 0) coord.quota_bytes = static_cast<uint64_t>(config.quota_bytes);
+    coord.operations_per_txn_max = static_cast<uint32_t>(config.operations_per_txn_max);
+    coord.request_bytes_max = static_cast<uint64_t>(config.request_bytes_max);
+    // etcd: one and a half election timeouts, in whole seconds, at least two by its default of one second.
+    const Duration least = std::chrono::ceil<seconds>(milliseconds(config.election_timeout_ms) * 3 / 2);
+    coord.lease_ttl_min = std::max<Duration>(least, seconds(2));
+    coord.watch_progress_interval = seconds(config.watch_progress_interval_s);
+    coord.token_ttl = seconds(config.auth_token_ttl_s);
+    coord.bcrypt_cost = static_cast<uint32_t>(config.bcrypt_cost);
+    using Mode = services::CoordOptions::AutoCompaction;
+    const std::string& retention = config.auto_compaction_retention;
+    if (config.auto_compaction_mode == "periodic") {
+        // A plain number means hours, as etcd reads it.
+        const bool plain = retention.find_first_not_of("0123456789") == std::string::npos;
+        const Result<Duration> period = parse_duration(plain ? retention + "h" : retention);
+        coord.auto_compaction_period = period.value_or(Duration(0));
+        coord.auto_compaction = coord.auto_compaction_period > Duration(0) ? Mode::Periodic : Mode::Off;
+    } else if (config.auto_compaction_mode == "revision") {
+        std::from_chars(retention.data(), retention.data() + retention.size(), coord.auto_compaction_revisions);
+        coord.auto_compaction = coord.auto_compaction_revisions > 0 ? Mode::Revision : Mode::Off;
+    }
+    return coord;
+}
+
+gateways::EtcdGatewayOptions gateway_options_of(const Config& config) {
+    gateways::EtcdGatewayOptions gateway;
+    gateway.request_bytes_max = static_cast<uint64_t>(config.request_bytes_max);
+    gateway.election_timeout = milliseconds(config.election_timeout_ms);
+    gateway.certificate_identity = config.tls_client.client_cert_auth;
+    return gateway;
+}
+
+rpc::ServerOptions server_options_of(const Config& config) {
+    rpc::ServerOptions server;
+    server.message_bytes_max = static_cast<uint32_t>(config.request_bytes_max + (512 << 10));
+    return server;
+}
+
+Result<Duration> parse_duration(std::string_view text) {
+    static constexpr std::pair<std::string_view, Duration> units[] = {{"ns", std::chrono::nanoseconds(1)},
+                                                                      {"us", std::chrono::microseconds(1)},
+                                                                      {"ms", milliseconds(1)},
+                                                                      {"s", seconds(1)},
+                                                                      {"m", std::chrono::minutes(1)},
+                                                                      {"h", std::chrono::hours(1)}};
+    Duration total{0};
+    std::string_view rest = text;
+    while (!rest.empty()) {
+        double number = 0;
+        const auto parsed = std::from_chars(rest.data(), rest.data() + rest.size(), number);
+        if (parsed.ec != std::errc() || number < 0) break;
+        rest.remove_prefix(static_cast<size_t>(parsed.ptr - rest.data()));
+        const std::string_view unit = rest.substr(0, std::min(rest.find_first_of("0123456789."), rest.size()));
+        const auto place = std::ranges::find(units, unit, &std::pair<std::string_view, Duration>::first);
+        if (place == std::end(units)) break;
+        total += std::chrono::duration_cast<Duration>(place->second * number);
+        rest.remove_prefix(unit.size());
+        if (rest.empty()) return total;
+    }
+    return fail(Code::Invalid, "\"" + std::string(text) + "\" is no duration like 1h30m or 500ms");
+}
+
+Result<DirectoryLock> DirectoryLock::take(const std::string& directory) {
+    std::error_code error;
+    std::filesystem::create_directories(directory, error);
+    if (error) return fail(Code::Io, "cannot make " + directory + ": " + error.message());
+    ::chmod(directory.c_str(), 0700);
+    const std::string path = directory + "/LOCK";
+    const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (descriptor < 0) return fail(Code::Io, "cannot open " + path + ": " + std::strerror(errno));
+    if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+        ::close(descriptor);
+        return fail(Code::Exists, directory + " is in use by another polis process: stop it first");
+    }
+    return DirectoryLock(descriptor);
+}
+
+DirectoryLock::~DirectoryLock() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+}  // namespace polis::node
