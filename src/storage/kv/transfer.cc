@@ -195,6 +195,35 @@ Result<void> import_pairs(const KeyRange& range, const ChunkSource& source,
     }
 }
 
+// The part of PairImporter that holds what the header need not show.
+struct PairImporter::State {
+    KeyRange everything;
+    PairReader pairs{everything};
+    uint64_t number = 0;
+    bool ended = false;
+};
+
+PairImporter::PairImporter() : state_(std::make_unique<State>()) {}
+PairImporter::~PairImporter() = default;
+
+bool PairImporter::ended() const { return state_->ended; }
+
+Result<const Batch*> PairImporter::read(std::string_view frame) {
+    if (frame.size() <= frame_header_bytes) return damaged("a frame is cut");
+    const std::string_view body = frame.substr(frame_header_bytes);
+    if (load<uint32_t>(frame) != body.size()) return damaged("a frame is cut");
+    if (load<uint32_t>(frame.substr(4)) != frame_crc(state_->number, body)) {
+        return damaged("a frame's checksum differs");
+    }
+    if (state_->ended) return damaged("it goes on after its end");
+    ++state_->number;
+    if (body.front() == pairs_kind) return state_->pairs.read(body.substr(1));
+    if (body.front() != end_kind || body.size() != 1 + sizeof(uint64_t)) return damaged("a frame is of no known kind");
+    if (load<uint64_t>(body.substr(1)) != state_->pairs.count()) return damaged("pairs are missing");
+    state_->ended = true;
+    return state_->pairs.read({});
+}
+
 Result<uint64_t> hash_pairs(Cursor& pairs) {
     uint64_t hash = 0;
     for (pairs.seek(""); pairs.valid(); pairs.next()) {

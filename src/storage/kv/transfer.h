@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "storage/kv/store.h"
@@ -34,6 +35,23 @@ private:
 
 /// Writes all frames of a PairExporter to `sink`. Errors: the exporter's, the sink's.
 Result<void> export_pairs(Cursor& pairs, size_t chunk_bytes, const ChunkSink& sink);
+
+/// Takes a PairExporter's frames apart, one whole frame a call, so that whoever receives them keeps the pace.
+class PairImporter {
+public:
+    PairImporter();
+    ~PairImporter();
+
+    /// The pairs of the next frame, checked; valid until the next call. Errors: Corrupt: a damaged, missing or repeated frame.
+    Result<const Batch*> read(std::string_view frame);
+
+    /// The last frame has come, and no pair is missing.
+    bool ended() const;
+
+private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
 
 /// Reads what export_pairs wrote, cut anyhow, and gives it to `write`, one batch of puts a frame.
 ///
