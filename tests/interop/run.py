@@ -19,7 +19,13 @@ def oracle(options):
     return module.run(options.case, 'etcd', options.verbose)
 
 
-SUITES = {'battery': battery}
+def differential(options):
+    """Random operations on both servers, compared octet by octet."""
+    import differential as module
+    return module.run(options.subject, options.seed, options.operations or module.OPERATIONS)
+
+
+SUITES = {'battery': battery, 'differential': differential}
 ON_REQUEST = {'oracle': oracle}
 
 
@@ -29,6 +35,8 @@ def main():
     parser.add_argument('--only', choices=[*SUITES, *ON_REQUEST])
     parser.add_argument('--subject', default='polis', choices=['polis', 'etcd'])
     parser.add_argument('--verbose', action='store_true', help='print what the oracle answered')
+    parser.add_argument('--seed', type=int, help='of the differential test')
+    parser.add_argument('--operations', type=int, help='of the differential test')
     parser.add_argument('case', nargs='?', default='')
     options = parser.parse_args()
     chosen = [{**SUITES, **ON_REQUEST}[options.only]] if options.only else SUITES.values()

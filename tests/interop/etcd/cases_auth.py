@@ -47,6 +47,11 @@ def ctl_cycle(c):
     c.ctl('auth', 'enable')
     c.ctl('get', 'k')
     c.ctl('user', 'list')
+    use_and_take_away(c)
+
+
+def use_and_take_away(c):
+    """The second half of the cycle: what alice may do, until nobody is left and authentication is off."""
     c.user = 'alice:secret'
     for words in (['get', 'k'], ['get', 'b'], ['put', 'b', 'v'], ['put', 'k', 'v'], ['put', 'p/x', 'v'], ['get', 'p/', '--prefix'],
                   ['get', 'p', '--prefix'], ['del', 'p/', '--prefix'], ['del', 'z', '--from-key'], ['del', 'y', '--from-key'],

@@ -10,7 +10,8 @@ PURE = ('src/consensus/*', 'src/codec/*', 'src/services/*/model*', 'src/services
 SHELLS = ('src/services/*', 'src/cluster/*', 'src/gateways/*')
 IN_PURE = {
     r'#\s*include\s*<(thread|mutex|shared_mutex|condition_variable|future|stop_token)>': 'a core is one value on one reactor',
-    r'#\s*include\s*<(iostream|fstream|filesystem|cstdio|stdio\.h)>': 'return data; the shell does input and output',
+    r'#\s*include\s*<(iostream|fstream|filesystem)>|\b(fopen|fwrite|fputs|puts|f?printf)\s*\(':
+        'return data; the shell does input and output',
     r'#\s*include\s*<(random|sys/[a-z]+\.h|netinet/[a-z]+\.h|arpa/inet\.h|unistd\.h|fcntl\.h|poll\.h)>':
         'chance and the world come in as inputs (base/random.h holds seeded draws)',
     r'_clock::now\s*\(|\b(time|clock|gettimeofday|clock_gettime)\s*\(\s*(NULL|nullptr|CLOCK|&)': 'take `now` from the input',
@@ -19,12 +20,12 @@ IN_PURE = {
 }
 NO_RUNTIME = {r'#\s*include\s*[<"](boost/|runtime/)': 'only shells touch the runtime'}
 EVERYWHERE = {
-    r'^\s*using\s+namespace\s+(?!std::\w*literals\b)': 'name what you use',
+    r'^\s*using\s+namespace\s+(?!(std::\w*literals|testing)\b)': 'name what you use',
     r'\bGTEST_' + r'SKIP\b|\bDISABLED' + r'_\w|EXPECT_TRUE\(true\)': 'a test runs and can fail, or it goes',
     r'\bstd::(endl|cout|cerr|printf)\b': 'base/log.h for logs; std::fputs or fmt::print in cli',
     r'#\s*include\s*<iostream>': '<ostream> for operator<<; base/log.h for logs',
     r'\bassert\s*\(': 'ENSURE, which stays on in release',
-    r'\bvolatile\b': 'std::atomic',
+    r'(?<!asm )\bvolatile\b': 'std::atomic',
     r'\bstd::(auto_ptr|bind)\b|\breinterpret_cast<[^>]*\bint\b': 'a lambda; std::bit_cast',
     r'\bthis_thread::sleep_|\busleep\s*\(': 'a Timer of the runtime',
 }
