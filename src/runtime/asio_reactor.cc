@@ -216,6 +216,8 @@ std::unique_ptr<Alarm> AsioReactor::make_alarm(std::function<void()> ring) {
     return std::make_unique<QueuedAlarm>(*this, std::move(ring));
 }
 
+Instant AsioReactor::fresh_now() const { return boot_time(); }
+
 WallTime AsioReactor::wall_now() const {
     return {std::chrono::duration_cast<std::chrono::microseconds>(read_clock(CLOCK_REALTIME))};
 }

@@ -46,6 +46,7 @@ public:
     void forget(TurnHook& hook) override;
     std::unique_ptr<Alarm> make_alarm(std::function<void()> ring) override;
     Instant now() const override { return now_; }
+    Instant fresh_now() const override;
     WallTime wall_now() const override;
     /// Before the first run(): true on the thread that made it.
     bool is_current() const override { return owner_.load(std::memory_order_relaxed) == std::this_thread::get_id(); }
