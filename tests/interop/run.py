@@ -2,6 +2,7 @@
 import argparse
 import pathlib
 import sys
+import unittest
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / 'harness'), str(HERE / 'etcd')]
@@ -25,7 +26,16 @@ def differential(options):
     return module.run(options.subject, options.seed, options.operations or module.OPERATIONS)
 
 
-SUITES = {'battery': battery, 'differential': differential}
+def dropin(options):
+    """The launcher that is started as etcd."""
+    import dropin_test
+    suite = unittest.defaultTestLoader.loadTestsFromModule(dropin_test)
+    result = unittest.TextTestRunner(stream=sys.stdout, verbosity=0).run(suite)
+    bad = [str(test) for test, _ in result.failures + result.errors]
+    return result.testsRun - len(bad), [f'dropin/{name}' for name in bad]
+
+
+SUITES = {'dropin': dropin, 'battery': battery, 'differential': differential}
 ON_REQUEST = {'oracle': oracle}
 
 
