@@ -1,14 +1,15 @@
 """The commands of ./x: one function a command, whose docstring is its help."""
 import argparse
 import inspect
+import os
 import subprocess
 import sys
 
 import build as builds
 import cluster
-from packages import groups, install, peer
+from packages import groups, install
 from programs import Count, run_all
-from shell import BUILD, GREEN, PLAIN, RED, ROOT, Failure, Stopwatch, run, say
+from shell import BUILD, PLAIN, RED, ROOT, Failure, Stopwatch, cores, run, say
 
 
 def up(words):
@@ -105,12 +106,12 @@ def faults(words):
 
 
 def night(words):
-    """What takes longer: ThreadSanitizer, fuzzing, clang-tidy, headers alone, all fault scenarios."""
+    """What takes longer: ThreadSanitizer, fuzzing, long simulation, clang-tidy, headers alone, all fault scenarios."""
     import lint.compilers
     install('build', 'test')
     total = Count()
     for step in (lambda: (builds.build('tsan'), run_all('tsan'))[1],
-                 lambda: fuzz_all(seconds=600),
+                 lambda: fuzz_all(seconds=600), lambda: simulate(1, 200000),
                  lambda: run_suite('interop'), lambda: run_suite('faults')):
         try:
             total.add(step())
@@ -120,6 +121,41 @@ def night(words):
     builds.build('debug')
     total.add(run_checks([lint.compilers.check_headers, lint.compilers.check_tidy]))
     return total.conclude()
+
+
+def sim(words):
+    """Random schedules of whole groups on virtual time. [--seeds N] [--first N]; --seed N replays one and tells its story"""
+    parser = argparse.ArgumentParser('./x sim')
+    parser.add_argument('--seeds', type=int, default=3000)
+    parser.add_argument('--first', type=int, default=1)
+    parser.add_argument('--seed', type=int)
+    options = parser.parse_args(words)
+    install('build', 'test')
+    return simulate(options.first, options.seeds, options.seed).conclude()
+
+
+def simulate(first, seeds, seed=None):
+    """Runs the test programs that take seeds (those whose source reads POLIS_SEEDS), a share of the seeds on each core."""
+    sources = [path for path in sorted((ROOT / 'src').rglob('*_test.cc')) if 'POLIS_SEEDS' in path.read_text()]
+    units = sorted({str(path.parent.relative_to(ROOT / 'src')).replace('/', '_') for path in sources})
+    builds.build('release', [f'{unit}_test' for unit in units])
+    count, running, share = Count(), [], -(-seeds // cores())
+    for unit in units:
+        ranges = [first] if seed is not None else range(first, first + seeds, share)
+        for begin in ranges:
+            environment = {'POLIS_SEED': str(seed)} if seed is not None else {
+                'POLIS_FIRST_SEED': str(begin), 'POLIS_SEEDS': str(min(share, first + seeds - begin))}
+            running.append((f'{unit} from seed {begin}', subprocess.Popen(
+                [BUILD / 'release' / f'{unit}_test'], env={**os.environ, **environment}, stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT, text=True)))
+    for name, process in running:
+        out, _ = process.communicate()
+        if process.returncode:
+            print(out[-20000:])
+            count.failed.append(f'sim: {name}')
+        else:
+            count.passed += 1
+    return count
 
 
 def fuzz(words):
@@ -198,7 +234,7 @@ def bench(words):
 
 
 COMMANDS = {'up': up, 'down': down, 'test': test, 'lint': lint_command, 'fmt': fmt, 'build': build, 'run': run_polis,
-            'interop': interop, 'faults': faults, 'fuzz': fuzz, 'bench': bench, 'night': night, 'setup': setup}
+            'interop': interop, 'faults': faults, 'sim': sim, 'fuzz': fuzz, 'bench': bench, 'night': night, 'setup': setup}
 
 
 def usage():
