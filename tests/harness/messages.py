@@ -79,7 +79,7 @@ class Connection:
                                     response_deserializer=class_of(method.output_type).FromString)
         return self.calls[name]
 
-    def call(self, name, timeout=10, metadata=None, **fields):
+    def call(self, name, /, timeout=10, metadata=None, **fields):
         """One unary call with the request's fields by name."""
         return self.method(name)(request_class(name)(**fields), timeout=timeout, metadata=metadata)
 

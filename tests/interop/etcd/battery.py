@@ -12,7 +12,7 @@ from clusters import Side
 from expected_differences import DIFFERENCES
 
 MODULES = ('cases_kv', 'cases_txn', 'cases_watch', 'cases_lease', 'cases_cluster', 'cases_maintenance', 'cases_auth',
-           'cases_gateway', 'cases_python', 'cases_tls')
+           'cases_gateway', 'cases_grpc', 'cases_python', 'cases_tls')
 
 
 def all_cases(pattern=''):

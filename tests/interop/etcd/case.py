@@ -124,7 +124,7 @@ class Case:
             self.connections[node] = Connection(self.cluster.endpoints[node - 1], credentials)
         return self.connections[node]
 
-    def call(self, method, node=1, token=None, record=True, **fields):
+    def call(self, method, /, node=1, token=None, record=True, **fields):
         """One unary call; the answer or the error goes into the transcript. Returns the answer, or None."""
         request = request_class(method)(**fields)
         label = f'{method} {line(self.names.message(request))} ->'
