@@ -20,7 +20,9 @@ void RaftParticipant::become_follower(Ballot term, NodeId leader, Outputs& out) 
         verified_ = acked_ = LogIndex();
     }
     campaign_ = Campaign();
-    draw_election_deadline(now_);
+    // A newer term alone earns nobody more patience: only a leader heard, or a vote granted, does (§3.4). Else a node that cannot
+    // win could keep those who can from trying.
+    if (led) draw_election_deadline(now_);
     know_leader(leader, out);
 }
 
@@ -52,13 +54,18 @@ void RaftParticipant::draw_election_deadline(Instant from) {
     election_deadline_ = from + wait;
 }
 
-bool RaftParticipant::may_campaign() const { return is_voter() && !log_.is_damaged() && !stores_.out_of_space(); }
+// A node that its newest membership leaves out still stands until that one is committed: its log may be the only one that a
+// majority of the old membership can follow. Its own vote does not count then (§4.2.2).
+bool RaftParticipant::may_campaign() const {
+    return memberships_.may_be_needed(options_.self, committed_) && !log_.is_damaged() && !stores_.out_of_space();
+}
 
 // A leader that may be serving reads under a lease, or that is merely in touch with us, must not be disturbed by
 // somebody who cannot hear it (§4.2.3, §6.4.1).
-bool RaftParticipant::grants_no_vote() const {
-    if (!options_.check_quorum) return false;
-    if (now_ < votes_from_ || role_ == Role::Leader) return true;
+bool RaftParticipant::grants_no_vote() const { return options_.check_quorum && (now_ < votes_from_ || hears_leader()); }
+
+bool RaftParticipant::hears_leader() const {
+    if (role_ == Role::Leader) return true;
     return leader_ != NodeId::Nobody && now_ < heard_at_ + options_.election_timeout;
 }
 
@@ -80,6 +87,7 @@ void RaftParticipant::start_election(bool forced, Outputs& out) {
     ENSURE(may_campaign() && role_ != Role::Leader);
     become_follower({term_.epoch + 1, NodeId::Nobody}, NodeId::Nobody, out);
     role_ = Role::Candidate;
+    draw_election_deadline(now_);
     vote_ = options_.self;
     hard_state_changed_ = true;
     // The vote, and all of the log that the requests speak of, must survive a crash before anybody acts on them: else a restarted
@@ -147,7 +155,7 @@ void RaftParticipant::lose_leadership(Outputs& out) {
 void RaftParticipant::on_pre_vote(NodeId from, const Message& message, Outputs& out) {
     // Its next term must be newer than ours. The request itself changes nothing here: that is its point.
     const bool newer = message.ballot >= term_;
-    const bool granted = newer && !grants_no_vote() && is_up_to_date(message.previous);
+    const bool granted = newer && !grants_no_vote() && !hears_leader() && is_up_to_date(message.previous);
     send(from, RaftKind::PreVoteReply, {.rejected = !granted, .context = message.context}, out);
 }
 
@@ -191,6 +199,8 @@ void RaftParticipant::on_older_term(NodeId from, const Message& message, Outputs
         case RaftKind::Vote: return send(from, RaftKind::VoteReply, {.rejected = true}, out);
         case RaftKind::ReadRequest:
             return send(from, RaftKind::ReadReply, {.rejected = true, .context = message.context}, out);
+        // A voter that has not heard of our term yet grants all the same; the context tells that it is this campaign's.
+        case RaftKind::PreVoteReply: return on_pre_vote_reply(from, message, out);
         default: return;
     }
 }

@@ -34,6 +34,16 @@ public:
         return items_.front().membership;
     }
 
+    /// True if `node` votes in the newest membership, or in one since that in force at `committed`: until the newest
+    /// is committed, the others may still need it.
+    bool may_be_needed(NodeId node, LogIndex committed) const {
+        for (size_t at = items_.size(); at-- > 0;) {
+            if (items_[at].membership.votes(node)) return true;
+            if (items_[at].index <= committed) return false;
+        }
+        return false;
+    }
+
     void append(LogIndex index, Membership membership) {
         ENSURE(index > current_index());
         items_.push_back({index, std::move(membership)});

@@ -89,6 +89,7 @@ private:
     void draw_election_deadline(Instant from);
     bool may_campaign() const;
     bool grants_no_vote() const;
+    bool hears_leader() const;
     bool is_up_to_date(const LogPosition& candidate) const {
         return candidate_key(candidate) >= candidate_key(log_.last());
     }
