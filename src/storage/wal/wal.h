@@ -21,7 +21,9 @@ struct GroupLog {
                                          // `damaged` too and its position is what its record's header said).
     std::vector<Entry> tail;             // The newest entries, at most Options::tail_bytes_max of payload.
     std::vector<Entry> membership_entries;
-    std::vector<LogRange> damaged;
+    std::vector<LogRange>
+        damaged;  // Ascending, disjoint. If even the header of an entry is lost, its position's ballot
+                  // is that of its predecessor: a lower bound.
 };
 
 /// Counters for metrics; they only grow, but for the last two.
@@ -48,7 +50,13 @@ public:
         uint64_t flush_bytes_max = 4u << 20;    // In one flush.
         uint64_t record_bytes_max = 64u << 20;  // A larger entry is refused with Invalid.
         uint64_t tail_bytes_max = 32u << 20;    // Of entries given back at open, per group.
-        uint64_t reserve_bytes = 16u << 20;     // Free space below which writes are refused with NoSpace.
+        uint64_t reserve_bytes = 16u << 20;  // Left free on the disk: no segment is made that would go below it. When
+                                             // the last segment is full and there is no other, writes are refused
+                                             // with NoSpace, until a segment is free again or there is room.
+        Duration seal_after =
+            std::chrono::milliseconds(20);  // After the last flush of a burst, an empty one follows, which
+                                            // proves that the last was durable: damage to it can then
+                                            // never pass for a crash. Zero: only at close.
     };
     struct Opened {
         std::unique_ptr<Wal> wal;
@@ -57,15 +65,18 @@ public:
 
     /// Opens the log in `directory` (made if absent) and reads back every group. `identity` is stored in each segment and
     /// each record's checksum: a segment of another node or shard is Corrupt.
+    /// A hard state is either exactly the last one made durable, or open fails: no group can forget its vote.
     /// Errors: Corrupt (a segment header, or damage that cannot be told from lost groups), Io, NoSpace.
     static runtime::Task<Opened> open(runtime::World world, std::string directory, uint64_t identity, Options options);
 
     virtual ~Wal() = default;
 
-    /// Makes `write` durable. Several may be under way; they end in the order given. REQUIRES: entries ascend and leave
-    /// no gap behind what the group holds.
-    /// Errors: NoSpace: nothing of it is on disk (nor of those given after it before the answer); reads and compaction go on, and
-    /// writes succeed again when there is room. Io ends the process instead (see runtime::File::write_durably).
+    /// Makes `write` durable. Several may be under way; they end in the order given. Not cut short by cancellation.
+    /// REQUIRES: entries ascend and leave no gap behind what the group holds; the group was not dropped.
+    /// Errors: Invalid (an entry larger than record_bytes_max; more groups than a segment can name); nothing was done.
+    /// NoSpace: nothing of it is on disk (nor of those given after it before the answer); reads and compaction go on, and
+    /// writes succeed again when there is room. Any other error of the disk ends
+    /// the process (see runtime::File::write_durably).
     virtual runtime::Task<void> write(GroupId group, LogWrite write) = 0;
 
     /// Entries of `range` that are there, in order, as many as fit `bytes_max` but at least one if the first is there.
@@ -89,7 +100,8 @@ public:
 
     virtual WalStats stats() const = 0;
 
-    /// Ends after everything given before is durable; nothing may be written afterwards.
+    /// Ends after everything given before is durable; nothing may be asked for afterwards.
+    /// REQUIRES: called, and ended, before the Wal is destroyed, also after a simulated crash.
     virtual runtime::Task<void> close() = 0;
 };
 
