@@ -39,7 +39,8 @@ std::string big_endian(uint64_t value) {
 
 std::string revision_key(uint64_t main) { return big_endian(main) + "_" + big_endian(0); }
 
-/// mvccpb.KeyValue with the fields that a restore reads: key = 1, create_revision = 2, mod_revision = 3, version = 4, value = 5.
+/// mvccpb.KeyValue with the fields that a restore reads: key = 1, create_revision = 2, mod_revision = 3, version = 4,
+/// value = 5.
 std::string key_value(const std::string& key, uint8_t revision, const std::string& value) {
     return std::string("\x0a") + static_cast<char>(key.size()) + key + "\x10" + static_cast<char>(revision) + "\x18" +
            static_cast<char>(revision) + "\x20\x01\x2a" + static_cast<char>(value.size()) + value;
@@ -55,7 +56,8 @@ Buckets etcd_buckets(uint8_t keys) {
     buckets["auth"] = {{"authEnabled", std::string(1, '\0')}, {"authRevision", big_endian(1)}};
     buckets["cluster"]["clusterVersion"] = "3.4.0";
     buckets["members"]["8e9e05c52164694d"] =
-        R"({"id":10276657743932975437,"peerURLs":["http://localhost:2380"],"name":"default","clientURLs":["http://localhost:2379"]})";
+        R"({"id":10276657743932975437,"peerURLs":["http://localhost:2380"],"name":"default",)"
+        R"("clientURLs":["http://localhost:2379"]})";
     buckets["meta"]["consistent_index"] = big_endian(keys + 4u);
     for (uint8_t i = 0; i < keys; ++i) {
         const auto revision = static_cast<uint8_t>(i + 2);

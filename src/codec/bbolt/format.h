@@ -64,7 +64,8 @@ BboltPageHeader load_bbolt_page_header(std::string_view octets);
 
 /// The 64 octets after a meta page's header, checksum included.
 void append_bbolt(std::string& target, const BboltMeta& meta);
-/// Nothing unless magic, version, checksum and page size (a power of two from 1 KiB to 64 KiB) are right. REQUIRES: bbolt_meta_bytes.
+/// Nothing unless magic, version, checksum and page size (a power of two from 1 KiB to 64 KiB) are right. REQUIRES:
+/// bbolt_meta_bytes.
 std::optional<BboltMeta> load_bbolt_meta(std::string_view octets);
 
 /// FNV-1a, 64 bits, over the first 56 octets of a meta: what its last 8 must say.

@@ -33,8 +33,8 @@ Result<MetaPage> read_meta(const BboltSource& source, uint64_t offset) {
                     .meta = load_bbolt_meta(view.substr(bbolt_page_header_bytes))};
 }
 
-/// The newest valid meta. The second's place depends on the page size, which the first says; if the first is damaged, every
-/// size is tried.
+/// The newest valid meta. The second's place depends on the page size, which the first says; if the first is damaged,
+/// every size is tried.
 Result<BboltMeta> newest_meta(const BboltSource& source) {
     LET(MetaPage first, read_meta(source, 0));
     if (first.header.flags != bbolt_meta_page) first.meta.reset();
@@ -111,8 +111,8 @@ struct BboltCursor::Page {
         return std::string_view(octets).substr(element.begin + element.key_bytes, element.value_bytes);
     }
 
-    /// Checks that elements lie within the page, one after the other: were they to overlap, a small file could stand for more
-    /// octets than any disk holds.
+    /// Checks that elements lie within the page, one after the other: were they to overlap, a small file could stand
+    /// for more octets than any disk holds.
     Result<void> verify() const {
         if (header.flags != bbolt_leaf_page && header.flags != bbolt_branch_page)
             return damaged_page(id, "is no part of a tree");

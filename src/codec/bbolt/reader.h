@@ -53,15 +53,17 @@ struct BboltEntry {
 class BboltReader;
 class BboltSumming;  // Of summarize().
 
-/// Walks one bucket in key order. Follows what the file says only as far as it proves consistent: keys ascend, pages are of a tree's
-/// kind and lie within the file, and no page is used twice by a walk, so a walk ends after at most one visit a page.
+/// Walks one bucket in key order. Follows what the file says only as far as it proves consistent: keys ascend, pages
+/// are of a tree's kind and lie within the file, and no page is used twice by a walk, so a walk ends after at most
+/// one visit a page.
 class BboltCursor {
 public:
     BboltCursor(BboltCursor&&) noexcept;
     BboltCursor& operator=(BboltCursor&&) noexcept;
     ~BboltCursor();
 
-    /// The next entry, valid until the next call; nothing at the end. Errors: Corrupt, the source's; not to be called after one.
+    /// The next entry, valid until the next call; nothing at the end. Errors: Corrupt, the source's; not to be called
+    /// after one.
     Result<std::optional<BboltEntry>> next();
 
     /// The bucket that `entry`, given last by this cursor, describes. Once an entry: both belong to one walk.
@@ -88,10 +90,12 @@ private:
     bool floor_taken_ = false;  // ... or above, if it was the last key given.
 };
 
-/// One consistent state of a bbolt file. Regular files may be longer than the state says. REQUIRES: the source outlives it.
+/// One consistent state of a bbolt file. Regular files may be longer than the state says. REQUIRES: the source
+/// outlives it.
 class BboltReader {
 public:
-    /// Takes the newer of the two metas, if both are valid. Errors: Corrupt (neither is, or the file is shorter than it says); the source's.
+    /// Takes the newer of the two metas, if both are valid. Errors: Corrupt (neither is, or the file is shorter than
+    /// it says); the source's.
     static Result<BboltReader> open(const BboltSource& source, BboltLimits limits = {});
 
     const BboltMeta& meta() const { return meta_; }

@@ -21,7 +21,8 @@ std::string read_file(const std::string& path) {
     return {std::istreambuf_iterator<char>(in), {}};
 }
 
-/// A snapshot that etcd 3.4.23 made: 14 writes, a deletion, a lease, a role, two users. Without the 32 octets of SHA-256 at its end.
+/// A snapshot that etcd 3.4.23 made: 14 writes, a deletion, a lease, a role, two users. Without the 32 octets of
+/// SHA-256 at its end.
 std::string golden_file() {
     std::string file = read_file(std::string(POLIS_SOURCE_DIR) + "/tests/golden/etcd-3.4-snapshot.db");
     EXPECT_EQ(file.size() % 512, 32u);
@@ -231,7 +232,8 @@ TEST(BboltReader, BoundsTheSizeOfAPage) {
     EXPECT_EQ(buckets_of(reader).error().code, Code::Invalid);
 }
 
-/// A file of 16 KiB pages with one inline bucket and a freelist, put together by hand as bbolt does on machines with large pages.
+/// A file of 16 KiB pages with one inline bucket and a freelist, put together by hand as bbolt does on machines with
+/// large pages.
 std::string file_with_large_pages() {
     constexpr size_t size = 16384;
     std::string inline_bucket;

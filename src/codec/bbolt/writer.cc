@@ -112,7 +112,8 @@ public:
     }
 
     void write_metas(const BboltPlan& plan) {
-        // Both name the same root, as in a file that etcd streams: the older one is what is left if the first is damaged.
+        // Both name the same root, as in a file that etcd streams: the older one is what is left if the first is
+        // damaged.
         constexpr uint64_t transaction = 2;
         for (const BboltPageId id : {BboltPageId{0}, BboltPageId{1}}) {
             append_bbolt(octets_, BboltPageHeader{.id = id, .flags = bbolt_meta_page, .count = 0, .overflow = 0});
@@ -136,8 +137,8 @@ private:
     std::string octets_;
 };
 
-/// Builds one B+ tree from elements in key order, bottom up. A page is written once it is full, and its parent learns its number
-/// then, so only one page a level is in memory; the root is written last.
+/// Builds one B+ tree from elements in key order, bottom up. A page is written once it is full, and its parent learns
+/// its number then, so only one page a level is in memory; the root is written last.
 class BboltWriter::TreeWriter {
 public:
     explicit TreeWriter(Pages& pages) : pages_(&pages) { levels_.emplace_back(bbolt_leaf_page); }

@@ -28,7 +28,8 @@ public:
     virtual Result<std::optional<BboltPair>> next() = 0;
 };
 
-/// A bucket to be written. `open` starts from its first pair; it is called twice and must give the same pairs both times.
+/// A bucket to be written. `open` starts from its first pair; it is called twice and must give the same pairs both
+/// times.
 struct BboltBucket {
     std::string name;
     std::function<Result<std::unique_ptr<BboltPairSource>>()> open;
@@ -43,14 +44,20 @@ struct BboltPlan {
     friend bool operator==(const BboltPlan&, const BboltPlan&) = default;
 };
 
-/// Reads all pairs once and finds out how large the file will be. REQUIRES: bucket names ascend strictly and are not empty.
+/// Reads all pairs once and finds out how large the file will be. REQUIRES: bucket names ascend strictly and are not
+/// empty.
 /// Errors: Invalid (a key or value that the format cannot hold, keys that do not ascend); those of the sources.
 Result<BboltPlan> plan_bbolt(const std::vector<BboltBucket>& buckets);
 
 /// The file's octets in order, after plan_bbolt(): pages of 4 KiB, two metas, no freelist.
 ///
 ///     LET(const BboltPlan size, plan_bbolt(buckets));
-///     for (BboltWriter file(buckets, size);;) { LET(const std::string piece, file.next(32768)); if (piece.empty()) break; ... }
+///     BboltWriter file(buckets, size);
+///     for (;;) {
+///         LET(const std::string piece, file.next(32768));
+///         if (piece.empty()) break;
+///         ...
+///     }
 class BboltWriter {
 public:
     BboltWriter(std::vector<BboltBucket> buckets, const BboltPlan& plan);
@@ -58,9 +65,10 @@ public:
     BboltWriter& operator=(const BboltWriter&) = delete;
     ~BboltWriter();
 
-    /// The next octets, whole pages: at least `bytes_min` unless the file ends before; empty at the end. Reads only as many
-    /// pairs as that takes. Memory: `bytes_min`, a page a level of the tree, and the largest value.
-    /// Errors: as plan_bbolt(), and Stale if the sources give other pairs than they did then: the file is then worthless.
+    /// The next octets, whole pages: at least `bytes_min` unless the file ends before; empty at the end. Reads only
+    /// as many pairs as that takes. Memory: `bytes_min`, a page a level of the tree, and the largest value.
+    /// Errors: as plan_bbolt(), and Stale if the sources give other pairs than they did then: the file is then
+    /// worthless.
     Result<std::string> next(size_t bytes_min);
 
 private:

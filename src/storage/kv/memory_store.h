@@ -1,4 +1,4 @@
-// MemoryStore: the store's twin in memory, for tests and the simulator. It can crash, stall and run out of room on demand.
+// MemoryStore: the store's twin in memory, for tests and the simulator. It can crash, stall and run full on demand.
 #pragma once
 
 #include <cstdint>
@@ -13,8 +13,8 @@
 
 namespace polis::storage {
 
-/// Keeps the Store contract, deterministically: what it does depends on the calls it gets and on the seeds given, on nothing else.
-/// Like RocksDB, it flushes by itself when unflushed writes fill a write buffer.
+/// Keeps the Store contract, deterministically: what it does depends on the calls it gets and on the seeds given, on
+/// nothing else. Like RocksDB, it flushes by itself when unflushed writes fill a write buffer.
 class MemoryStore final : public Store {
 public:
     struct Options {
@@ -36,11 +36,12 @@ public:
     Result<void> erase(const KeyRange& range) override;
     Usage usage() const override;
 
-    /// As if the process had died and the store had been opened again: the last n of the writes since the last flush are forgotten, n drawn
-    /// by `seed` from all of them to none. Views taken before go on showing what they did.
+    /// As if the process had died and the store had been opened again: the last n of the writes since the last flush
+    /// are forgotten, n drawn by `seed` from all of them to none. Views taken before go on showing what they did.
     void crash(uint64_t seed);
 
-    /// From now on every write (flush, import and erase too, if NoSpace) fails with `code`, until nullopt is given. REQUIRES: Overloaded or NoSpace.
+    /// From now on every write (flush, import and erase too, if NoSpace) fails with `code`, until nullopt is given.
+    /// REQUIRES: Overloaded or NoSpace.
     void refuse_writes(std::optional<Code> code);
 
     /// From now on each write fails with Overloaded in `permille` of 1000 draws.

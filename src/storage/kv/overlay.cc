@@ -95,8 +95,8 @@ Overlay::RemovedRanges::const_iterator Overlay::removed_range_of(std::string_vie
     return at->second.empty() || key < at->second ? at : removed_ranges_->end();
 }
 
-/// Merges the store's pairs with the changes. Both sides stand at the pair that is next in the current direction; the one that is
-/// met first is the current pair, and where both have the key, the change is.
+/// Merges the store's pairs with the changes. Both sides stand at the pair that is next in the current direction; the
+/// one that is met first is the current pair, and where both have the key, the change is.
 class Overlay::MergedCursor final : public Cursor {
 public:
     MergedCursor(const Overlay& overlay, const KeyRange& range)

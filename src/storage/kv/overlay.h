@@ -19,7 +19,8 @@ namespace polis::storage {
 /// commands to one Overlay, then the replica writes `batch()` to the store and calls `clear()`.
 class Overlay {
 public:
-    /// REQUIRES: `store` outlives it and changes, where this is read, only by `batch()` being written, followed by clear().
+    /// REQUIRES: `store` outlives it and changes, where this is read, only by `batch()` being written, followed by
+    /// clear().
     explicit Overlay(const Store& store);
     Overlay(const Overlay&) = delete;
     Overlay& operator=(const Overlay&) = delete;

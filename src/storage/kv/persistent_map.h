@@ -11,9 +11,9 @@
 
 namespace polis::storage {
 
-/// A treap (Seidel and Aragon 1996) whose nodes are shared between copies: copying costs one increment, and a change copies the
-/// nodes on its path only while another copy holds them. A node's priority is a hash of its key, so equal contents have equal
-/// shapes whatever the order of changes. Different copies may be used by different threads.
+/// A treap (Seidel and Aragon 1996) whose nodes are shared between copies: copying costs one increment, and a change
+/// copies the nodes on its path only while another copy holds them. A node's priority is a hash of its key, so equal
+/// contents have equal shapes whatever the order of changes. Different copies may be used by different threads.
 class PersistentMap {
     struct Node;
 

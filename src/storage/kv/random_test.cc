@@ -1,4 +1,4 @@
-// Random histories: an overlay over either store must show what a std::map shows, before and after every write, flush and crash.
+// Random histories: an overlay over either store shows what a std::map shows, through writes, flushes and crashes.
 #include "base/random.h"
 
 #include <gtest/gtest.h>

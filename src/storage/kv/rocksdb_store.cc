@@ -104,8 +104,8 @@ private:
 
 /// Turns a Batch into RocksDB's encoding.
 ///
-/// A range removal costs every later read until compaction has met it, so a small one becomes removals of its keys. That
-/// needs to know which keys there are: those in the database, and those put earlier in the same batch.
+/// A range removal costs every later read until compaction has met it, so a small one becomes removals of its keys.
+/// That needs to know which keys there are: those in the database, and those put earlier in the same batch.
 class BatchEncoder {
 public:
     BatchEncoder(rocksdb::DB& db, const Batch& batch)
@@ -262,9 +262,9 @@ private:
 
     /// Removes `range` and drops what files it can.
     ///
-    /// The removal is flushed before any file goes: a file that is dropped alone, with the removal lost in a crash, would bring back older
-    /// versions from other files. Dropping files ignores snapshots, so it is left to compaction while a view is open; a
-    /// view that is opened later shows none of it anyway.
+    /// The removal is flushed before any file goes: a file that is dropped alone, with the removal lost in a crash,
+    /// would bring back older versions from other files. Dropping files ignores snapshots, so it is left to
+    /// compaction while a view is open; a view that is opened later shows none of it anyway.
     Result<void> remove_durably(const KeyRange& range) {
         if (range.empty()) return {};
         Batch removal;

@@ -1,4 +1,4 @@
-// What only a store on disk can show: a process that is killed, a damaged file, two openings, stalls and concurrent use.
+// What only a store on disk can show: killed processes, damaged files, two openings, stalls, concurrent use.
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <unistd.h>
@@ -53,7 +53,8 @@ int prefix_length(const Store& store) {
     return length;
 }
 
-/// A child process that the test starts anew from its own program, so that it has no threads of ours, and that kills itself.
+/// A child process that the test starts anew from its own program, so that it has no threads of ours, and that kills
+/// itself.
 class KilledStore : public testing::Test {
 protected:
     KilledStore() {
@@ -182,7 +183,8 @@ TEST(RocksdbStore, RemembersSeveralInterruptedImports) {
     EXPECT_EQ(open_at(directory.path())->interrupted_imports(), ranges);
 }
 
-// With tiny memtables and one background thread, a steady writer is faster than the disk: it must be told, not made to wait.
+// With tiny memtables and one background thread, a steady writer is faster than the disk: it must be told, not made
+// to wait.
 TEST(RocksdbStore, RefusesWritesInsteadOfStallingAndTakesThemLater) {
     ScratchDirectory directory;
     const auto store = open_at(directory.path());

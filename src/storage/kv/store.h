@@ -108,8 +108,8 @@ using ChunkSink = std::function<Result<void>(std::string_view)>;
 /// Gives the next piece of an export, however cut; empty at the end.
 using ChunkSource = std::function<Result<std::string>()>;
 
-/// One ordered store. `write`, `import_range` and `erase` of overlapping ranges are called by one thread at a time; `flush` and all that is
-/// const by any.
+/// One ordered store. `write`, `import_range` and `erase` of overlapping ranges are called by one thread at a time;
+/// `flush` and all that is const by any.
 ///
 /// Durability: what is written is visible at once and durable after a flush that began later ends; a crash forgets a
 /// suffix of the unflushed writes, never one in the middle (the replica's log brings them back).
@@ -123,20 +123,22 @@ public:
     virtual std::unique_ptr<Cursor> cursor(const KeyRange& range) const = 0;
     virtual std::shared_ptr<const View> view() const = 0;
 
-    /// Applies the batch atomically. Errors: Overloaded: the store cannot take writes right now (compaction is behind) and nothing
-    /// was done: wait and give it again; never blocks for long. NoSpace: likewise, until there is room.
+    /// Applies the batch atomically. Errors: Overloaded: the store cannot take writes right now (compaction is
+    /// behind) and nothing was done: wait and give it again; never blocks for long. NoSpace: likewise, until there is
+    /// room.
     virtual Result<void> write(const Batch& batch) = 0;
 
     /// Makes everything written before durable. Blocking; run it on a pool.
     virtual Result<void> flush() = 0;
 
-    /// Streams all pairs of `range` in key order, as one view, to `sink` in chunks of about `chunk_bytes`, in a format that `import_range`
-    /// takes (README.md). Blocking. Stops with the sink's error.
+    /// Streams all pairs of `range` in key order, as one view, to `sink` in chunks of about `chunk_bytes`, in a
+    /// format that `import_range` takes (README.md). Blocking. Stops with the sink's error.
     virtual Result<void> export_range(const KeyRange& range, size_t chunk_bytes, const ChunkSink& sink) const = 0;
 
-    /// Replaces the content of `range` by what export_range wrote. Blocking; durable at return. Waits where write() would say Overloaded.
-    /// Interrupted (by a crash or an error) it leaves `range` unusable and says so: the range is in interrupted_imports() until an
-    /// import or erase that covers it ends. Errors: Corrupt (a damaged or truncated stream), Invalid (a key outside `range`), NoSpace, the source's.
+    /// Replaces the content of `range` by what export_range wrote. Blocking; durable at return. Waits where write()
+    /// would say Overloaded. Interrupted (by a crash or an error) it leaves `range` unusable and says so: the range
+    /// is in interrupted_imports() until an import or erase that covers it ends. Errors: Corrupt (a damaged or
+    /// truncated stream), Invalid (a key outside `range`), NoSpace, the source's.
     virtual Result<void> import_range(const KeyRange& range, const ChunkSource& source) = 0;
 
     /// The ranges that hold part of an import only: nothing may be read there.
@@ -159,8 +161,8 @@ public:
 };
 
 struct StoreOptions {
-    uint64_t write_buffer_bytes = 16u << 20;  // Of one memtable; two at most.
-    uint64_t block_cache_bytes = 16u << 20;
+    uint64_t write_buffer_bytes = 4u << 20;  // Of one memtable; two at most.
+    uint64_t block_cache_bytes = 8u << 20;
     uint32_t background_threads = 1;
     uint32_t open_files_max = 256;
 };

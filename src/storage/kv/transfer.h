@@ -13,8 +13,8 @@ namespace polis::storage {
 
 /// Makes a stream of all pairs that a cursor has, one frame a call, so that whoever sends it keeps the pace.
 ///
-/// Wire, little-endian: frame*; frame = length u32, crc u32, body of `length` octets. The CRC-32C covers the frame's number (u64, from 0)
-/// and the body, so a frame that is lost, doubled or moved is noticed. Body = kind u8, then
+/// Wire, little-endian: frame*; frame = length u32, crc u32, body of `length` octets. The CRC-32C covers the frame's
+/// number (u64, from 0) and the body, so a frame that is lost, doubled or moved is noticed. Body = kind u8, then
 ///   kind 1, pairs: (key length u32, value length u32, key, value)+, keys ascending over the whole stream;
 ///   kind 2, end, exactly once and last: number of pairs u64.
 class PairExporter {
@@ -22,7 +22,8 @@ public:
     /// Frames are of about `chunk_bytes`. REQUIRES: `pairs` outlives it and is moved by nobody else.
     PairExporter(Cursor& pairs, size_t chunk_bytes);
 
-    /// The next frame; empty after the last. Errors: the cursor's; Invalid for a pair larger than a frame may be (256 MiB).
+    /// The next frame; empty after the last. Errors: the cursor's; Invalid for a pair larger than a frame may be (256
+    /// MiB).
     Result<std::string> next();
 
 private:
@@ -42,7 +43,8 @@ public:
     PairImporter();
     ~PairImporter();
 
-    /// The pairs of the next frame, checked; valid until the next call. Errors: Corrupt: a damaged, missing or repeated frame.
+    /// The pairs of the next frame, checked; valid until the next call. Errors: Corrupt: a damaged, missing or
+    /// repeated frame.
     Result<const Batch*> read(std::string_view frame);
 
     /// The last frame has come, and no pair is missing.
@@ -55,8 +57,10 @@ private:
 
 /// Reads what export_pairs wrote, cut anyhow, and gives it to `write`, one batch of puts a frame.
 ///
-/// Nothing of a frame is given on before its checksum is verified. Memory grows with what arrives, by at most a frame.
-/// Errors: Corrupt if the stream is damaged, ends early or goes on after its end; Invalid for a key outside `range`; those of `source` and `write`.
+/// Nothing of a frame is given on before its checksum is verified. Memory grows with what arrives, by at most a
+/// frame.
+/// Errors: Corrupt if the stream is damaged, ends early or goes on after its end; Invalid for a key outside `range`;
+/// those of `source` and `write`.
 Result<void> import_pairs(const KeyRange& range, const ChunkSource& source,
                           const std::function<Result<void>(const Batch&)>& write);
 
