@@ -113,7 +113,8 @@ void RaftParticipant::count_vote(NodeId from, Outputs& out) {
     });
     if (!won) return;
     if (role_ == Role::PreCandidate) {
-        start_election(false, out);
+        // Our disk may have filled up, or lost an entry, since we asked.
+        if (may_campaign()) start_election(false, out);
     } else {
         ENSURE(role_ == Role::Candidate && campaign_.asked);
         become_leader(out);

@@ -98,6 +98,7 @@ void RaftParticipant::on_heartbeat(NodeId from, const Message& message, Outputs&
     if (message.context == 0) return;
     acked_ = acknowledged();
     Message reply{.rejected = stores_.out_of_space(), .previous = log_.last(), .hint = acked_};
+    if (verified_.value > 0) reply.hint_ballot = term_;
     reply.context = message.context;
     reply.priority = options_.priority;
     send(from, RaftKind::HeartbeatReply, std::move(reply), out);

@@ -1,6 +1,7 @@
 // MembershipHistory: the memberships of the log, each in force from the entry that holds it.
 #pragma once
 
+#include <algorithm>
 #include <vector>
 
 #include "base/ensure.h"
@@ -32,6 +33,18 @@ public:
             if (items_[at].index <= index) return items_[at].membership;
         }
         return items_.front().membership;
+    }
+
+    /// Everybody in any of them, sorted.
+    std::vector<NodeId> everyone_known() const {
+        std::vector<NodeId> nodes;
+        for (const Item& item : items_) {
+            const std::vector<NodeId> members = item.membership.everyone();
+            nodes.insert(nodes.end(), members.begin(), members.end());
+        }
+        std::sort(nodes.begin(), nodes.end());
+        nodes.erase(std::unique(nodes.begin(), nodes.end()), nodes.end());
+        return nodes;
     }
 
     /// True if `node` votes in the newest membership, or in one since that in force at `committed`: until the newest

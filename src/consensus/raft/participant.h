@@ -247,6 +247,7 @@ private:
     Instant repair_at_;       // When to ask again for what is damaged.
     std::vector<FetchUnderWay> fetches_;
     std::vector<RepairReader> repair_readers_;
+    std::vector<NodeId> repair_snapshots_;  // Who is being sent one to repair what is gone here; each once.
 
     // ---- Following ----
     LogIndex verified_;  // Up to here our log is known to equal that of term_'s leader; 0 at the start of a term.

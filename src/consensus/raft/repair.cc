@@ -18,7 +18,7 @@ void RaftParticipant::ask_for_repair(Outputs& out) {
     const LogIndex before = range.first.previous();
     Message message{.previous = {before, *log_.ballot_at(before)}, .hint = range.last};
     message.hint_ballot = *log_.ballot_at(range.last);
-    for (const NodeId node : memberships_.current().everyone()) {
+    for (const NodeId node : memberships_.everyone_known()) {
         if (node != options_.self) send(node, RaftKind::RepairRequest, message, out);
     }
 }
@@ -26,8 +26,18 @@ void RaftParticipant::ask_for_repair(Outputs& out) {
 void RaftParticipant::on_repair_request(NodeId from, const Message& message, Outputs& out) {
     const LogIndex first = message.previous.index.next();
     const LogIndex last = message.hint;
-    if (first > last || first < first_to_give() || !log_.holds({last, message.hint_ballot})) return;
-    if (first > durable()) return;
+    if (first > last) return;
+    if (first < first_to_give()) {
+        // It is part of our state: a snapshot has it, whoever makes it.
+        auto& receivers = repair_snapshots_;
+        const bool under_way = std::find(receivers.begin(), receivers.end(), from) != receivers.end();
+        if (first > applied_ || under_way || progress_of(from) != nullptr) return;
+        if (!memberships_.current().contains(from)) return;
+        receivers.push_back(from);
+        out.push_back(NeedSnapshot{from, first});
+        return;
+    }
+    if (first > durable() || !log_.holds({last, message.hint_ballot})) return;
     const LogIndex until = std::min(last, durable());
     if (log_.is_cached(first)) {
         return send_repair(from, log_.cached(first, until, options_.message_bytes_max), out);

@@ -136,6 +136,10 @@ void RaftParticipant::on_heartbeat_reply(NodeId from, const Message& message, Ou
             progress->become_probe(std::min(message.previous.index, log_.last().index).next());
         }
     }
+    if (progress->state == FollowerProgress::State::Replicate && message.hint_ballot != term_) {
+        // It has been restarted: what it was sent may be on its disk, but it does not know that it is ours.
+        progress->become_probe(progress->matched.next());
+    }
     progress->probing = false;
     if (message.hint > progress->matched && message.hint <= log_.last().index) {
         on_matched(*progress, message.hint, out);

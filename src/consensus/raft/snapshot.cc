@@ -22,6 +22,7 @@ void RaftParticipant::ask_for_snapshot(FollowerProgress& to, Outputs& out) {
 }
 
 void RaftParticipant::on(const SnapshotSent& sent, Outputs& out) {
+    std::erase(repair_snapshots_, sent.to);
     FollowerProgress* to = progress_of(sent.to);
     if (to == nullptr || to->state != FollowerProgress::State::Snapshot) return;
     to->become_probe(sent.ok ? sent.position.index.next() : to->next);

@@ -69,7 +69,7 @@ uint64_t RaftParticipant::digest() const {
     digest.add(retry_at_).add(repair_at_).add(fetches_.size()).add(repair_readers_.size());
     for (const FetchUnderWay& fetch : fetches_) digest.add(fetch.range).add(fetch.readers);
     for (const RepairReader& reader : repair_readers_) digest.add(reader.node).add(reader.first);
-    digest.add(verified_).add(acked_).add(progress_.size());
+    digest.add(repair_snapshots_).add(verified_).add(acked_).add(progress_.size());
     for (const FollowerProgress& progress : progress_) progress.add_to(digest);
     digest.add(uint64_t{membership_settled_}).add(term_start_).add(uint64_t{ready_}).add(heartbeat_at_);
     digest.add(quorum_since_).add(uint64_t{lease_broken_});

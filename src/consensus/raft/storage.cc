@@ -43,16 +43,17 @@ void RaftParticipant::on(const Stored& stored, Outputs& out) {
 }
 
 void RaftParticipant::on(const StoreRefused& refused, Outputs& out) {
+    const bool refused_again = stores_.out_of_space();
     stores_.refused(refused.token);
     retry_at_ = now_ + options_.election_timeout;
-    if (role_ == Role::Leader) give_up_leading_without_space(out);
+    // Disks that hold the same fill at the same time: by the first retry the others have said whether they are full.
+    if (refused_again && role_ == Role::Leader) give_up_leading_without_space(out);
 }
 
 void RaftParticipant::retry_refused(Outputs& out) {
     if (!stores_.out_of_space() || now_ < retry_at_) return;
     retry_at_ = now_ + options_.election_timeout;
     if (std::optional<Store> store = stores_.retry(log_, hard_state())) out.push_back(*std::move(store));
-    if (role_ == Role::Leader) give_up_leading_without_space(out);
 }
 
 // Somebody with room should lead. If nobody has any, we stay: reads go on, and proposals are refused.

@@ -198,12 +198,15 @@ private:
         world_.start(id);
     }
 
-    // Only what another node can still read is damaged: recovery is due exactly then.
+    // Only what was decided and another node can still read is damaged: recovery is due exactly then. (What was never decided
+    // and is damaged on its only holder cannot be told from what was.)
     void damage_what_others_have(GroupNode& node) {
         if (node.disk.entries.empty()) return;
         const LogIndex first = node.disk.entries.begin()->first;
         const LogIndex index = first + chance_.below(node.disk.entries.size());
         const Entry& entry = node.disk.entries.at(index);
+        const auto decided = world_.decided().find(index);
+        if (decided == world_.decided().end() || decided->second != entry) return;
         for (const auto& [id, other] : world_.nodes()) {
             const auto copy = other.disk.entries.find(index);
             const bool good =

@@ -238,7 +238,7 @@ private:
                 world_.cut(other, node(words[0]).id);
             }
         } else if (verb == "crash") {
-            world_.crash(node(words.at(0)).id, 0);
+            world_.crash(node(words.at(0)).id, words.size() > 1 && words[1] == "unflushed" ? UINT64_MAX : 0);
         } else if (verb == "restart") {
             world_.start(node(words.at(0)).id);
         } else if (verb == "damage") {

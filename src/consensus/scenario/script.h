@@ -23,7 +23,7 @@ namespace polis::consensus {
 ///   propose N a b c | read N r [lease] | reconfigure N x voters 1 2 learners 3 | transfer N x to M
 ///   cut 1 2 | cut 1 -> 2 | isolate 1 | heal | heal 1 2
 ///   deliver 1 2 | reverse 1 2 | drop 1 2 | duplicate 1 2 | store N | fetch N | apply N      (for `manual`)
-///   crash N | restart N | damage N I ... | compact N I | pause N | resume N | unreachable N M
+///   crash N [unflushed: its state falls back to what the log must bring again] | restart N | damage N I ... | compact N I | pause N | resume N | unreachable N M
 ///   disk N slow | normal | full
 /// Expectations:
 ///   expect leader N | no leader | role N follower | candidate | leader | learner | term N T
