@@ -73,6 +73,7 @@ int failed(const Error& error);
 void add_server_commands(CLI::App& app, const Globals& globals, int& exit_code);
 void add_kv_commands(CLI::App& app, const Globals& globals, int& exit_code);
 void add_cluster_commands(CLI::App& app, const Globals& globals, int& exit_code);
+void add_bench_commands(CLI::App& app, const Globals& globals, int& exit_code);
 void add_config_commands(CLI::App& app, const Globals& globals, int& exit_code);
 
 }  // namespace polis::cli

@@ -85,7 +85,9 @@ runtime::Task<void> Host::open(std::map<GroupId, Model*> models,
 runtime::Task<void> Host::open_replica(GroupId group, Model& model, storage::StoreOptions store_options,
                                        storage::GroupLog log) {
     CO_LET(const MakeLog make_log, log_maker(identity_.consensus));
-    auto shelf = make_disk_shelf(world_, store_directory(group), store_options);
+    std::unique_ptr<StoreShelf> shelf = options_.make_shelf
+                                            ? options_.make_shelf(group)
+                                            : make_disk_shelf(world_, store_directory(group), store_options);
     CO_LET(std::unique_ptr<storage::Store> store, co_await shelf->open_current());
 
     ReplicaOptions replica = options_.replica;

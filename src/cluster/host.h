@@ -41,6 +41,8 @@ struct HostOptions {
     storage::Wal::Options wal;
     storage::StoreOptions meta_store{.write_buffer_bytes = 1u << 20, .block_cache_bytes = 1u << 20};
     storage::StoreOptions coord_store;
+    /// Where a group's stores lie; unset: RocksDB on the world's disk. The simulator gives twins in memory.
+    std::function<std::unique_ptr<StoreShelf>(GroupId)> make_shelf;
     Duration founding_wait = std::chrono::seconds(5);  // For the other founders to say that they are new too.
     Duration reconcile_interval = std::chrono::milliseconds(200);
 };

@@ -23,7 +23,8 @@ std::vector<Member> Host::members() const {
 runtime::Task<void> Host::members_barrier() { return replicas_.at(GroupId::Meta)->read_barrier(); }
 
 runtime::Task<Member> Host::command(MetaCommand command) {
-    CO_LET(const Bytes reply, co_await replicas_.at(GroupId::Meta)->propose({}, encode_meta_command(command)));
+    const Replica::Caller itself;
+    CO_LET(const Bytes reply, co_await replicas_.at(GroupId::Meta)->propose(itself, encode_meta_command(command)));
     co_return decode_meta_reply(reply);
 }
 
@@ -33,19 +34,22 @@ runtime::Task<Member> Host::add_member(std::vector<std::string> peer_urls, bool 
     member.id = NodeId{world_.random.next()};
     member.peer_urls = std::move(peer_urls);
     member.learner = learner;
-    CO_LET(Member added, co_await command(AddMember{std::move(member)}));
+    MetaCommand add = AddMember{std::move(member)};
+    CO_LET(Member added, co_await command(std::move(add)));
     CO_TRY(co_await until_configured(added.id, true));
     co_return added;
 }
 
 runtime::Task<void> Host::remove_member(NodeId id) {
-    CO_TRY(co_await command(RemoveMember{id}));
+    MetaCommand remove = RemoveMember{id};
+    CO_TRY(co_await command(std::move(remove)));
     co_return co_await until_configured(id, false);
 }
 
 runtime::Task<void> Host::update_member(NodeId id, std::vector<std::string> peer_urls) {
     for (const std::string& url : peer_urls) CO_TRY(address_of_url(url));
-    CO_TRY(co_await command(UpdateMember{id, std::move(peer_urls)}));
+    MetaCommand update = UpdateMember{id, std::move(peer_urls)};
+    CO_TRY(co_await command(std::move(update)));
     co_return runtime::done();
 }
 
@@ -76,7 +80,8 @@ runtime::Task<Bytes> Host::answer_promote(NodeId id) {
                              progress->matched + options_.timing.catch_up_entries >= core.last;
         if (!in_sync) co_return fail(Code::Stale, "the learner has not caught up with the leader yet: try again later");
     }
-    CO_TRY(co_await command(PromoteMember{id}));
+    MetaCommand promote = PromoteMember{id};
+    CO_TRY(co_await command(std::move(promote)));
     co_return Bytes();
 }
 
@@ -195,15 +200,17 @@ runtime::Task<void> Host::found_and_publish() {
         const bool founded = meta_.cluster() != ClusterId::None;
         Result<Member> done = fail(Code::Unavailable, "waiting for a leader");
         if (!founded && replicas_.at(GroupId::Meta)->leadership().ready) {
-            done = co_await command(
-                FoundCluster{.cluster = identity_.cluster, .feature_level = 1, .members = known_members_});
+            MetaCommand found =
+                FoundCluster{.cluster = identity_.cluster, .feature_level = 1, .members = known_members_};
+            done = co_await command(std::move(found));
             if (done) continue;
         } else if (founded && meta_.members().contains(identity_.node)) {
-            done = co_await command(PublishMember{.id = identity_.node,
-                                                  .name = options_.name,
-                                                  .client_urls = options_.advertised_client_urls,
-                                                  .labels = options_.labels,
-                                                  .incarnation = identity_.incarnation});
+            MetaCommand publish = PublishMember{.id = identity_.node,
+                                                .name = options_.name,
+                                                .client_urls = options_.advertised_client_urls,
+                                                .labels = options_.labels,
+                                                .incarnation = identity_.incarnation};
+            done = co_await command(std::move(publish));
             if (done) co_return runtime::done();
             if (done.error().code == Code::Stale) {
                 fatal_channel_.try_push(done.error().what);

@@ -145,7 +145,7 @@ runtime::Task<void> GroupReplica::store_write(consensus::StoreToken token, LogWr
         feed(consensus::Stored{token});
     } else if (written.error().code == Code::NoSpace) {
         feed(consensus::StoreRefused{token});
-    } else {
+    } else if (written.error().code != Code::Canceled) {
         // The log is no longer what the core believes: only a restart from disk makes them agree again.
         log::error("log_write_failed", {"group", options_.group}, {"why", written.error().what});
         ENSURE(stopping_);

@@ -122,7 +122,8 @@ runtime::Task<void> GroupReplica::flush_loop() {
 runtime::Task<void> GroupReplica::flush_store(storage::Store& store) {
     const auto result = std::make_shared<Result<void>>();
     runtime::Scope unbroken;  // The pool uses the store until it is through, whoever is in a hurry.
-    CO_TRY(co_await runtime::in_scope(unbroken, world_.pool.run([&store, result] { *result = store.flush(); })));
+    runtime::Task<void> run = world_.pool.run([&store, result] { *result = store.flush(); });
+    CO_TRY(co_await runtime::in_scope(unbroken, std::move(run)));
     co_return *result;
 }
 

@@ -1,0 +1,150 @@
+// A whole cluster in one simulated process, for tests: hosts with a trivial model, on twins of disk, network and store.
+#pragma once
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/random.h"
+#include "cluster/host.h"
+#include "runtime/sim_disk.h"
+#include "runtime/sim_network.h"
+#include "runtime/sim_reactor.h"
+#include "runtime/sim_world.h"
+#include "storage/kv/memory_store.h"
+
+namespace polis::cluster {
+
+/// "key=value" writes, "key?" reads. The reply to a write is the number of commands applied to that key so far, so that a command
+/// that is applied twice shows.
+class RegisterModel : public Model {
+public:
+    Result<void> load(const storage::Store&) override { return {}; }
+    Applied apply(LogIndex, const Envelope& envelope, storage::Overlay& state) override;
+    void committed(LogIndex) override {}
+};
+
+/// A store whose owner can die: from then on it changes nothing any more.
+class MortalStore : public storage::Store {
+public:
+    explicit MortalStore(std::shared_ptr<storage::MemoryStore> store) : store_(std::move(store)) {}
+    ~MortalStore() override {
+        if (death_) *death_ = nullptr;
+    }
+    void die() { dead_ = true; }
+
+    Result<std::optional<std::string>> get(std::string_view key) const override { return store_->get(key); }
+    std::unique_ptr<storage::Cursor> cursor(const storage::KeyRange& range) const override {
+        return store_->cursor(range);
+    }
+    std::shared_ptr<const storage::View> view() const override { return store_->view(); }
+    Result<void> write(const storage::Batch& batch) override { return dead_ ? Result<void>() : store_->write(batch); }
+    Result<void> flush() override { return dead_ ? Result<void>() : store_->flush(); }
+    Result<void> export_range(const storage::KeyRange& range, size_t bytes,
+                              const storage::ChunkSink& sink) const override {
+        return store_->export_range(range, bytes, sink);
+    }
+    Result<void> import_range(const storage::KeyRange& range, const storage::ChunkSource& source) override {
+        return store_->import_range(range, source);
+    }
+    std::vector<storage::KeyRange> interrupted_imports() const override { return store_->interrupted_imports(); }
+    Result<uint64_t> hash(const storage::KeyRange& range) const override { return store_->hash(range); }
+    Result<void> erase(const storage::KeyRange& range) override { return store_->erase(range); }
+    Usage usage() const override { return store_->usage(); }
+
+    MortalStore** death_ = nullptr;
+
+private:
+    std::shared_ptr<storage::MemoryStore> store_;
+    bool dead_ = false;
+};
+
+/// What survives a node's process: its disk and its stores. And the node while it lives.
+class SimNode {
+public:
+    SimNode(runtime::SimReactor& reactor, runtime::SimNetwork& network, std::string name, uint64_t seed);
+    ~SimNode();
+
+    /// Starts a life. REQUIRES: dead. `options`: initial, join, timing; the rest is filled in.
+    void start(HostOptions options);
+    /// As by a power cut.
+    void kill();
+    /// As by SIGTERM.
+    void stop();
+    /// An empty disk takes the old one's place. REQUIRES: dead.
+    void wipe();
+
+    bool alive() const { return host_ != nullptr; }
+    Host& host() { return *host_; }
+    const std::optional<Result<void>>& opened() const { return opened_; }
+    GroupReplica& replica() { return host_->replica(GroupId::Coord); }
+    runtime::SimDisk& disk() { return *disk_; }
+    const std::string& name() const { return name_; }
+
+private:
+    class Shelf;
+    struct Stores {
+        std::shared_ptr<storage::MemoryStore> current = std::make_shared<storage::MemoryStore>();
+        std::shared_ptr<storage::MemoryStore> next;
+    };
+    void end_life();
+
+    runtime::SimReactor& reactor_;
+    runtime::SimNetwork& network_;
+    std::string name_;
+    uint64_t seed_;
+    std::unique_ptr<runtime::SimDisk> disk_;
+    std::map<GroupId, Stores> stores_;
+    runtime::SimRandom random_;
+    runtime::SimPool pool_;
+    RegisterModel model_;
+    std::unique_ptr<runtime::Disk> mount_;
+    std::vector<std::unique_ptr<MortalStore*>> living_stores_;
+    std::unique_ptr<runtime::TaskGroup> tasks_;
+    std::unique_ptr<Host> host_;
+    std::optional<Result<void>> opened_;
+};
+
+/// Nodes n1, n2 ... founding one cluster.
+class SimCluster {
+public:
+    SimCluster(uint64_t seed, int size);
+    ~SimCluster();
+
+    runtime::SimReactor& reactor() { return reactor_; }
+    runtime::SimNetwork& network() { return network_; }
+    SimNode& node(int number) { return *nodes_.at(static_cast<size_t>(number - 1)); }
+    int size() const { return static_cast<int>(nodes_.size()); }
+
+    /// Starts (or starts again) node `number` as a founder.
+    void start(int number);
+    /// A further node that is not a founder; returns its number. Its peer URL is url_of(number).
+    int add_node();
+    void start_joining(int number);
+    static std::string url_of(int number) { return "http://n" + std::to_string(number) + ":2380"; }
+
+    /// Waits in virtual time. False if `condition` does not come true within `limit`.
+    bool eventually(const std::function<bool()>& condition, Duration limit = std::chrono::seconds(30));
+    bool eventually_led() {
+        return eventually([this] { return leader() != 0; });
+    }
+    /// The number of the node that leads and is ready; 0 if none or several claim it in different ballots.
+    int leader();
+    /// Proposes at a node and waits for the reply.
+    Result<std::string> propose(int at, const std::string& command, Duration limit = std::chrono::seconds(30));
+    /// A linearizable read at a node.
+    Result<std::string> read(int at, const std::string& key, Duration limit = std::chrono::seconds(30));
+
+private:
+    HostOptions options_of(int number) const;
+
+    runtime::SimReactor reactor_;
+    runtime::SimNetwork network_;
+    uint64_t seed_;
+    int founders_;
+    std::vector<std::unique_ptr<SimNode>> nodes_;
+};
+
+}  // namespace polis::cluster

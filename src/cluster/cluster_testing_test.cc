@@ -1,0 +1,185 @@
+// The parts of the simulated cluster that tests use (cluster_testing.h).
+#include "cluster/cluster_testing.h"
+
+#include "base/ensure.h"
+
+namespace polis::cluster {
+
+using namespace std::chrono_literals;
+
+Applied RegisterModel::apply(LogIndex, const Envelope& envelope, storage::Overlay& state) {
+    const std::string_view command = envelope.command;
+    const size_t equals = command.find('=');
+    const std::string key = "v" + std::string(command.substr(0, equals));
+    const std::string count_key = "n" + std::string(command.substr(0, equals));
+    const auto count = state.get(count_key);
+    ENSURE(count.has_value());
+    const int next = (*count ? std::stoi(**count) : 0) + 1;
+    state.put(key, command.substr(equals + 1));
+    state.put(count_key, std::to_string(next));
+    return {Bytes::take(std::to_string(next))};
+}
+
+class SimNode::Shelf : public StoreShelf {
+public:
+    Shelf(Stores& stores, std::vector<std::unique_ptr<MortalStore*>>& living) : stores_(stores), living_(living) {}
+    runtime::Task<std::unique_ptr<storage::Store>> open_current() override { co_return wrap(stores_.current); }
+    runtime::Task<std::unique_ptr<storage::Store>> open_next() override {
+        stores_.next = std::make_shared<storage::MemoryStore>();
+        co_return wrap(stores_.next);
+    }
+    runtime::Task<void> switch_to_next() override {
+        stores_.current = stores_.next;
+        co_return runtime::done();
+    }
+
+private:
+    std::unique_ptr<storage::Store> wrap(const std::shared_ptr<storage::MemoryStore>& store) {
+        auto wrapped = std::make_unique<MortalStore>(store);
+        living_.push_back(std::make_unique<MortalStore*>(wrapped.get()));
+        wrapped->death_ = living_.back().get();
+        return wrapped;
+    }
+    Stores& stores_;
+    std::vector<std::unique_ptr<MortalStore*>>& living_;
+};
+
+SimNode::SimNode(runtime::SimReactor& reactor, runtime::SimNetwork& network, std::string name, uint64_t seed)
+    : reactor_(reactor),
+      network_(network),
+      name_(std::move(name)),
+      seed_(seed),
+      disk_(std::make_unique<runtime::SimDisk>(reactor, runtime::SimDisk::Options{.seed = seed})),
+      random_(seed ^ 1),
+      pool_(seed ^ 2) {}
+
+SimNode::~SimNode() {
+    if (alive()) kill();
+}
+
+void SimNode::start(HostOptions options) {
+    ENSURE(!alive());
+    network_.power_on(name_);
+    mount_ = disk_->mount();
+    options.name = name_;
+    options.wal.segment_bytes = 1u << 20;
+    options.wal.reserve_bytes = 0;
+    options.replica.keep_entries = 10;
+    options.make_shelf = [this](GroupId group) { return std::make_unique<Shelf>(stores_[group], living_stores_); };
+    runtime::Network& network = network_.host(name_);
+    const runtime::World world{reactor_, network, *mount_, random_, pool_};
+    host_ = std::make_unique<Host>(world, std::move(options));
+    tasks_ = std::make_unique<runtime::TaskGroup>(reactor_);
+    opened_.reset();
+    auto listener = network.listen({name_, 2380}, nullptr);
+    ENSURE(listener.has_value());
+    std::vector<std::unique_ptr<runtime::Listener>> listeners;
+    listeners.push_back(*std::move(listener));
+    const auto open = [](Host& host, Model& model, std::vector<std::unique_ptr<runtime::Listener>> ports,
+                         std::optional<Result<void>>& opened) -> runtime::Task<void> {
+        std::map<GroupId, Model*> models;
+        models.emplace(GroupId::Coord, &model);
+        opened.emplace(co_await host.open(std::move(models), std::move(ports)));
+        co_return runtime::done();
+    };
+    tasks_->spawn("open", open(*host_, model_, std::move(listeners), opened_));
+}
+
+void SimNode::kill() {
+    for (const auto& store : living_stores_) {
+        if (*store) (*store)->die();
+    }
+    for (auto& [group, stores] : stores_) stores.current->crash(seed_++);
+    disk_->crash(runtime::CrashLoss::Drawn);
+    network_.crash(name_);
+    end_life();
+}
+
+void SimNode::stop() { end_life(); }
+
+void SimNode::end_life() {
+    (void)runtime::run(reactor_, tasks_->stop()).has_value();
+    (void)runtime::run(reactor_, host_->stop()).has_value();
+    host_.reset();
+    tasks_.reset();
+    mount_.reset();
+    living_stores_.clear();
+}
+
+void SimNode::wipe() {
+    ENSURE(!alive());
+    disk_ = std::make_unique<runtime::SimDisk>(reactor_, runtime::SimDisk::Options{.seed = ++seed_});
+    stores_.clear();
+}
+
+SimCluster::SimCluster(uint64_t seed, int size)
+    : reactor_(seed), network_(reactor_, seed + 1), seed_(seed), founders_(size) {
+    for (int number = 1; number <= size; ++number) add_node();
+}
+
+SimCluster::~SimCluster() { nodes_.clear(); }
+
+int SimCluster::add_node() {
+    const int number = size() + 1;
+    nodes_.push_back(std::make_unique<SimNode>(reactor_, network_, "n" + std::to_string(number),
+                                               seed_ * 100 + static_cast<uint64_t>(number)));
+    return number;
+}
+
+HostOptions SimCluster::options_of(int number) const {
+    HostOptions options;
+    options.advertised_peer_urls = {url_of(number)};
+    for (int founder = 1; founder <= founders_; ++founder) {
+        options.initial.emplace("n" + std::to_string(founder), url_of(founder));
+    }
+    return options;
+}
+
+void SimCluster::start(int number) { node(number).start(options_of(number)); }
+
+void SimCluster::start_joining(int number) {
+    HostOptions options = options_of(number);
+    options.join = true;
+    node(number).start(std::move(options));
+}
+
+bool SimCluster::eventually(const std::function<bool()>& condition, Duration limit) {
+    return reactor_.run_until(condition, reactor_.now() + limit);
+}
+
+int SimCluster::leader() {
+    int leader = 0;
+    Ballot best;
+    for (int number = 1; number <= size(); ++number) {
+        SimNode& one = node(number);
+        if (!one.alive() || !one.opened() || !one.opened()->has_value()) continue;
+        const Leadership leadership = one.replica().leadership();
+        if (!leadership.ready || leadership.ballot < best) continue;
+        best = leadership.ballot;
+        leader = number;
+    }
+    return leader;
+}
+
+Result<std::string> SimCluster::propose(int at, const std::string& command, Duration limit) {
+    if (!eventually([&] { return node(at).opened().has_value(); }, limit)) return fail(Code::Timeout, "not open");
+    if (!*node(at).opened()) return std::unexpected(node(at).opened()->error());
+    LET(const Bytes reply, runtime::run(reactor_, node(at).replica().propose({}, Bytes::copy(command)), limit));
+    return reply.str();
+}
+
+Result<std::string> SimCluster::read(int at, const std::string& key, Duration limit) {
+    if (!eventually([&] { return node(at).opened().has_value(); }, limit)) return fail(Code::Timeout, "not open");
+    if (!*node(at).opened()) return std::unexpected(node(at).opened()->error());
+    const Instant give_up = reactor_.now() + limit;
+    for (;;) {
+        const Result<void> current = runtime::run(reactor_, node(at).replica().read_barrier(), limit + 10s);
+        if (!current && reactor_.now() < give_up) continue;
+        TRY(current);
+        break;
+    }
+    LET(const std::optional<std::string> value, node(at).replica().store().get("v" + key));
+    return value.value_or("(none)");
+}
+
+}  // namespace polis::cluster
