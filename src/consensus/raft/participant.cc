@@ -87,9 +87,7 @@ void RaftParticipant::on(Recovered from, Outputs& out) {
     context_ = Chance(options_.seed ^ static_cast<uint64_t>(now_.since_boot.count())).split("context").next() >> 1;
     if (term_.epoch > 0) votes_from_ = now_ + options_.election_timeout;
     draw_election_deadline(now_);
-    out.push_back(
-        ConfigActive{memberships_.at(applied_) == memberships_.current() ? memberships_.current_index() : applied_,
-                     memberships_.at(applied_)});
+    out.push_back(ConfigActive{applied_, memberships_.at(applied_)});
     ask_for_repair(out);
     // Nobody else can lead, or be heard: waiting would serve nothing.
     const Membership& membership = memberships_.current();
