@@ -26,8 +26,8 @@ public:
 };
 
 struct ClientOptions {
-    runtime::Address address;
-    std::shared_ptr<const runtime::TlsContext> tls;  // Null: plain.
+    runtime::Address address = {};
+    std::shared_ptr<const runtime::TlsContext> tls = nullptr;  // Null: plain.
     uint32_t message_bytes_max = 1u << 30;
     uint32_t window_bytes = 4u << 20;
     Duration connect_timeout = std::chrono::seconds(5);

@@ -22,7 +22,7 @@ public:
         EmptyData,  // Without END_STREAM.
         WindowUpdate,
         Ping,
-        Other,  // Unknown types, stray continuations, frames that were refused.
+        Other,  // Continuations, frames that were refused.
     };
 
     explicit FloodGuard(uint32_t resets_max);

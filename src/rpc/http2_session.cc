@@ -87,13 +87,15 @@ struct Http2Session::Callbacks {
     static int invalid_frame(nghttp2_session*, const nghttp2_frame*, int, void* user) {
         return of(user).invalid_frame();
     }
-    static int send_data(nghttp2_session*, nghttp2_frame*, const uint8_t* header, size_t size,
-                         nghttp2_data_source* source, void* user) {
+    static int send_data(nghttp2_session*, nghttp2_frame* frame, const uint8_t* header, size_t size,
+                         nghttp2_data_source*, void* user) {
         constexpr size_t frame_header_bytes = 9;
         Outbox& outbox = of(user).outbox_;
         if (outbox.bytes() >= outbox_bytes_max) return NGHTTP2_ERR_WOULDBLOCK;  // Asked again after the next write.
+        Http2Stream* const stream = of(user).stream_of(frame->hd.stream_id);
+        if (!stream) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
         outbox.append(std::string_view(reinterpret_cast<const char*>(header), frame_header_bytes));
-        static_cast<Http2Stream*>(source->ptr)->send(size, outbox);
+        stream->send(size, outbox);
         return 0;
     }
 
@@ -234,6 +236,7 @@ runtime::Task<void> Http2Session::read_loop(std::string received) {
     const runtime::Context here = co_await runtime::this_context();
     buffer_.resize(idle_buffer_bytes);
     wake();
+    bytes_received_ += received.size();
     if (!received.empty()) CO_TRY(feed(received));
     received = {};
     while (!ended_) {

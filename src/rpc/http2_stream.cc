@@ -7,9 +7,12 @@
 namespace polis::rpc {
 namespace {
 
-ssize_t pull_callback(nghttp2_session*, int32_t, uint8_t*, size_t length, uint32_t* flags, nghttp2_data_source* source,
-                      void*) {
-    return static_cast<Http2Stream*>(source->ptr)->pull(length, *flags);
+ssize_t pull_callback(nghttp2_session* session, int32_t id, uint8_t*, size_t length, uint32_t* flags,
+                      nghttp2_data_source*, void*) {
+    // Looked up, not taken from the source: the stream may have been closed because the connection ends.
+    auto* const stream = static_cast<Http2Stream*>(nghttp2_session_get_stream_user_data(session, id));
+    if (!stream) return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
+    return stream->pull(length, *flags);
 }
 
 }  // namespace
@@ -62,10 +65,19 @@ void Http2Stream::submit_head(std::span<const nghttp2_nv> fields, bool with_body
     ENSURE(!head_sent_ && !closed_);
     head_sent_ = true;
     nghttp2_data_provider provider{};
-    provider.source.ptr = this;
     provider.read_callback = pull_callback;
     // Fails only when the stream or the session is going away, which on_close tells.
     (void)nghttp2_submit_response(session_->raw(), id_, fields.data(), fields.size(), with_body ? &provider : nullptr);
+    session_->wake();
+}
+
+void Http2Stream::submit_request(std::span<const nghttp2_nv> fields) {
+    ENSURE(!head_sent_ && !closed_ && id_ == 0);
+    head_sent_ = true;
+    nghttp2_data_provider provider{};
+    provider.read_callback = pull_callback;
+    id_ = nghttp2_submit_request(session_->raw(), nullptr, fields.data(), fields.size(), &provider, this);
+    ENSURE(id_ > 0);  // The session takes requests: its owner has asked.
     session_->wake();
 }
 

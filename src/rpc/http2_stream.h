@@ -38,6 +38,10 @@ public:
     ssize_t pull(size_t bytes_max, uint32_t& flags);
     void send(size_t bytes, Outbox& outbox);
 
+    /// Users: while there is one, this stays, even closed.
+    void retain() { ++users_; }
+    void let_go();
+
 protected:
     virtual ~Http2Stream();
 
@@ -46,11 +50,10 @@ protected:
     /// Called when the last octet of the body goes out, to submit trailers; false if there are none.
     virtual bool submit_trailers() { return false; }
 
-    void retain() { ++users_; }
-    void let_go();
-
     /// Sends header fields; with a body, what is queued follows until `end_body`.
     void submit_head(std::span<const nghttp2_nv> fields, bool with_body);
+    /// As client: opens the stream, with a body to follow.
+    void submit_request(std::span<const nghttp2_nv> fields);
     void push(Bytes octets, SendQueue::Framing framing);
     void end_body();
     /// Forgets what is queued: nobody wants it any more.

@@ -5,6 +5,7 @@
 
 #include "base/ensure.h"
 #include "base/log.h"
+#include "rpc/http1_connection.h"
 #include "rpc/http2_connection.h"
 #include "rpc/service.h"
 
@@ -12,6 +13,7 @@ namespace polis::rpc {
 namespace {
 
 constexpr std::string_view http2_preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+constexpr size_t telling_bytes = 3;  // No method of HTTP/1 begins with "PRI".
 constexpr Duration tick_max = std::chrono::seconds(1);
 constexpr Duration tick_min = std::chrono::milliseconds(10);
 
@@ -19,7 +21,8 @@ constexpr Duration tick_min = std::chrono::milliseconds(10);
 struct Connection : Linked<Connection> {
     explicit Connection(std::unique_ptr<runtime::Stream> accepted) : stream(std::move(accepted)) {}
     std::unique_ptr<runtime::Stream> stream;
-    Http2Connection* http2 = nullptr;  // Once it is known to speak that.
+    Http2Connection* http2 = nullptr;  // Either is set once it is known what the client speaks.
+    Http1Connection* http1 = nullptr;
 };
 
 class StreamServer final : public Server {
@@ -50,6 +53,8 @@ private:
     runtime::Task<void> serve_connection(std::shared_ptr<runtime::Listener> listener,
                                          std::unique_ptr<runtime::Stream> stream);
     runtime::Task<void> speak(Connection& connection, runtime::Listener& listener);
+    runtime::Task<void> speak_http2(Connection& connection, std::string received);
+    runtime::Task<void> speak_http1(Connection& connection, std::string received);
     runtime::Task<std::string> first_octets(Connection& connection, runtime::Listener& listener);
     runtime::Task<void> all_ended();
     void stop_accepting();
@@ -101,10 +106,9 @@ runtime::Task<void> StreamServer::serve_connection(std::shared_ptr<runtime::List
     connections_.push_back(connection);
     const Result<void> result = co_await speak(connection, *listener);
     if (!result && result.error().code != Code::Canceled) {
-        log::debug("connection_ended", {"peer", runtime::to_string(connection.stream->peer().address)},
-                   {"why", result.error().what});
+        log::debug("connection_ended", {"why", result.error().what});
     }
-    connection.stream->close();
+    if (connection.stream) connection.stream->close();
     --stats_.connections_open;
     connection.unlink();
     connection_ended_.notify_all();
@@ -115,9 +119,13 @@ runtime::Task<void> StreamServer::speak(Connection& connection, runtime::Listene
     const Instant limit = world_.reactor.now() + options_.handshake_timeout;
     CO_LET(std::string received, co_await runtime::with_deadline(limit, first_octets(connection, listener)));
     if (received.empty()) co_return runtime::done();
-    if (!received.starts_with(http2_preface.substr(0, received.size()))) {
-        co_return fail(Code::Invalid, "not HTTP/2");
-    }
+    const bool http2 = received.starts_with(http2_preface.substr(0, std::min<size_t>(telling_bytes, received.size())));
+    if (http2 || connection.stream->peer().alpn == "h2")
+        co_return co_await speak_http2(connection, std::move(received));
+    co_return co_await speak_http1(connection, std::move(received));
+}
+
+runtime::Task<void> StreamServer::speak_http2(Connection& connection, std::string received) {
     Http2Connection http2(service_, *connection.stream);
     connection.http2 = &http2;
     if (stopping_) http2.drain();
@@ -128,9 +136,19 @@ runtime::Task<void> StreamServer::speak(Connection& connection, runtime::Listene
     co_return result;
 }
 
-// Enough to tell HTTP/2's preface from an HTTP/1 request: no method begins with "PRI" but the preface's.
+runtime::Task<void> StreamServer::speak_http1(Connection& connection, std::string received) {
+    Http1Connection http1(service_, connection.stream);
+    connection.http1 = &http1;
+    if (stopping_) http1.drain();
+    Result<void> result = co_await http1.run(std::move(received));
+    connection.http1 = nullptr;
+    stats_.bytes_received += http1.bytes_received();
+    stats_.bytes_sent += http1.bytes_sent();
+    co_return result;
+}
+
+// Enough to tell HTTP/2's preface from an HTTP/1 request. Empty if the client has finished.
 runtime::Task<std::string> StreamServer::first_octets(Connection& connection, runtime::Listener& listener) {
-    constexpr size_t telling_bytes = 3;
     CO_TRY(co_await listener.handshake(*connection.stream));
     std::array<std::byte, 1024> octets;
     std::string received;
@@ -140,7 +158,6 @@ runtime::Task<std::string> StreamServer::first_octets(Connection& connection, ru
         received.append(as_view(std::span(octets).first(count)));
         if (!http2_preface.starts_with(std::string_view(received).substr(0, telling_bytes))) break;
     }
-    stats_.bytes_received += received.size();
     co_return received;
 }
 
@@ -153,6 +170,7 @@ runtime::Task<void> StreamServer::drain(Instant deadline) {
     stop_accepting();
     connections_.for_each([](Connection& connection) {
         if (connection.http2) connection.http2->drain();
+        if (connection.http1) connection.http1->drain();
     });
     (void)co_await runtime::with_deadline(deadline, all_ended());
     co_return co_await stop();
@@ -190,9 +208,13 @@ ServerStats StreamServer::stats() const {
     ServerStats stats = stats_;
     service_.methods.add_to(stats);
     connections_.for_each([&stats](const Connection& connection) {
-        if (!connection.http2) return;
-        stats.bytes_received += connection.http2->bytes_received();
-        stats.bytes_sent += connection.http2->bytes_sent();
+        if (connection.http2) {
+            stats.bytes_received += connection.http2->bytes_received();
+            stats.bytes_sent += connection.http2->bytes_sent();
+        } else if (connection.http1) {
+            stats.bytes_received += connection.http1->bytes_received();
+            stats.bytes_sent += connection.http1->bytes_sent();
+        }
     });
     return stats;
 }

@@ -137,6 +137,7 @@ struct ServerOptions {
     uint32_t connection_window_bytes = 4u << 20;
     uint32_t write_buffer_bytes = 256u << 10;                     // Per stream, before write() waits.
     Duration handshake_timeout = std::chrono::seconds(10);        // TLS and the first octets of a request.
+    Duration http_idle_timeout = std::chrono::minutes(2);         // HTTP/1.1: between one request and the next.
     Duration ping_interval = std::chrono::hours(2);               // Server keep-alive pings when idle ...
     Duration ping_timeout = std::chrono::seconds(20);             // ... and how long to wait for the answer.
     Duration client_ping_interval_min = std::chrono::seconds(5);  // More often: GOAWAY too_many_pings.
@@ -162,6 +163,7 @@ struct ServerStats {
 /// Lifecycle: construct, `serve` (until stopped), `drain` or `stop`, destroy.
 class Server {
 public:
+    /// `routes` is complete now and outlives the server.
     static std::unique_ptr<Server> create(runtime::World world, const Routes& routes, ServerOptions options);
     virtual ~Server() = default;
 
