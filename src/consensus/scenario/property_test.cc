@@ -302,5 +302,14 @@ TEST(RaftProperties, HoldUnderRandomSchedules) {
     for (uint64_t seed = first; seed < first + count && !HasFailure(); ++seed) expect_no_violation(seed);
 }
 
+// Each of these once found something: a fresh voter's pre-vote dropped, a removed leader that nobody could replace, elections
+// kept off by newer terms, damage that only a past member or a snapshot could mend, a disk that filled up
+// between pre-vote and vote, a restarted follower taken for one that only waits.
+TEST(RaftProperties, HoldForTheSeedsThatFoundSomething) {
+    for (const uint64_t seed : {8, 19, 92, 197, 1065, 1393, 1865, 2501, 2884, 4605, 4737, 5523}) {
+        expect_no_violation(seed);
+    }
+}
+
 }  // namespace
 }  // namespace polis::consensus

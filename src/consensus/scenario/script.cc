@@ -2,8 +2,8 @@
 #include "consensus/scenario/script.h"
 
 #include <algorithm>
-#include <charconv>
 #include <sstream>
+#include <stdexcept>
 
 #include "consensus/message.h"
 
@@ -27,18 +27,8 @@ std::string joined(const Words& words) {
     return text;
 }
 
-// A line that says nothing this language knows, or an expectation that does not hold.
-struct Complaint {
-    std::string what;
-};
-
-uint64_t number_of(const std::string& word) {
-    uint64_t value = 0;
-    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
-    const std::string_view unit(end, static_cast<size_t>(word.data() + word.size() - end));
-    if (error != std::errc() || !(unit.empty() || unit == "ms")) throw Complaint{"'" + word + "' is no number"};
-    return value;
-}
+// A word that is no number, like a word that is missing, is a std::logic_error: caught at the root.
+uint64_t number_of(const std::string& word) { return std::stoull(word); }
 
 class Player {
 public:
@@ -53,12 +43,15 @@ public:
             expect(rest);
         } else {
             if (!act(verb, rest) && !fail_or_mend(verb, rest) && !by_hand(verb, rest)) {
-                throw Complaint{"unknown: " + verb};
+                complain("unknown: " + verb);
             }
             if (automatic_) world_.settle();
         }
-        if (!world_.violation().empty()) throw Complaint{world_.violation()};
+        if (!world_.violation().empty()) complain(world_.violation());
     }
+
+    // What is wrong with the line, first; empty if nothing is.
+    const std::string& complaint() const { return complaint_; }
 
     std::string story() const { return world_.story(); }
 
@@ -69,17 +62,16 @@ private:
         for (const std::string& word : words) nodes.push_back(id(word));
         return nodes;
     }
-    GroupNode& node(const std::string& word) {
-        if (!world_.nodes().contains(id(word))) throw Complaint{"no node " + word};
-        return world_.node(id(word));
+    void complain(std::string what) {
+        if (complaint_.empty()) complaint_ = std::move(what);
     }
-    const Log& log(const std::string& word) {
-        if (node(word).log == nullptr) throw Complaint{"node " + word + " is down"};
-        return *node(word).log;
+    GroupNode& node(const std::string& word) { return world_.node(id(word)); }
+    Status status_of(const std::string& word) {
+        if (node(word).log != nullptr) return node(word).log->status();
+        complain("node " + word + " is down");
+        return {};
     }
-    static void need(const Words& words, size_t count) {
-        if (words.size() < count) throw Complaint{"words are missing"};
-    }
+    static void need(const Words& words, size_t count) { static_cast<void>(words.at(count - 1)); }
     // The words behind `name`, up to the next of the `others`.
     static Words section(const Words& words, const std::string& name, const Words& others) {
         Words found;
@@ -156,7 +148,7 @@ private:
         } else if (name == "deliver_bytes_max") {
             options_.deliver_bytes_max = number_of(value);
         } else {
-            throw Complaint{"no option " + name};
+            complain("no option " + name);
         }
     }
 
@@ -206,13 +198,14 @@ private:
         need(words, 1);
         GroupNode& candidate = node(words[0]);
         for (int tries = 0; tries < 300 && world_.violation().empty(); ++tries) {
-            const Status status = log(words[0]).status();
+            const Status status = status_of(words[0]);
+            if (!complaint_.empty()) return;
             if (status.role == Status::Role::Leader && status.ready) return;
             world_.pass(milliseconds(10));
             if (world_.clock_of(candidate) >= candidate.log->next_deadline()) world_.tick(candidate.id);
             world_.settle();
         }
-        throw Complaint{words[0] + " is not elected"};
+        complain(words[0] + " is not elected");
     }
 
     bool fail_or_mend(const std::string& verb, const Words& words) {
@@ -286,7 +279,7 @@ private:
         for (size_t at = 0; at < world_.packets(); ++at) {
             if (world_.packet(at).from == from && world_.packet(at).to == to) places.push_back(at);
         }
-        if (places.empty()) throw Complaint{"nothing is on the way"};
+        if (places.empty()) return complain("nothing is on the way");
         if (verb == "duplicate") {
             for (const size_t place : places) world_.duplicate(place);
             return;
@@ -341,7 +334,7 @@ private:
 
     void expect_status(const std::string& what, const Words& words) {
         const bool negated = what == "not";
-        const Status status = log(words.at(negated ? 1 : 0)).status();
+        const Status status = status_of(words.at(negated ? 1 : 0));
         const auto list = [](const std::vector<NodeId>& nodes) {
             Words found;
             for (const NodeId member : nodes) found.push_back(std::to_string(polis::number_of(member)));
@@ -364,14 +357,11 @@ private:
         } else if (what == "joint" || negated) {
             same(status.membership.joint() ? "joint" : "not joint", negated ? "not joint" : "joint");
         } else {
-            throw Complaint{"unknown expectation: " + what};
+            complain("unknown expectation: " + what);
         }
     }
 
-    const GroupRequest& request(const std::string& name) {
-        if (!names_.contains(name)) throw Complaint{"no request " + name};
-        return world_.requests().at(names_.at(name));
-    }
+    const GroupRequest& request(const std::string& name) { return world_.requests().at(names_.at(name)); }
 
     void expect_ended(const Words& words) {
         need(words, 2);
@@ -382,8 +372,8 @@ private:
         same(ending, joined({words.begin() + 1, words.end()}));
     }
 
-    static void same(const std::string& found, const std::string& wanted) {
-        if (found != wanted) throw Complaint{"found: " + found};
+    void same(const std::string& found, const std::string& wanted) {
+        if (found != wanted) complain("found: " + found);
     }
 
     GroupWorld world_;
@@ -391,6 +381,7 @@ private:
     std::map<std::string, RequestId> names_;
     bool started_ = false;
     bool automatic_ = true;
+    std::string complaint_;
 };
 
 }  // namespace
@@ -403,14 +394,15 @@ Result<void> play(std::string_view script, const GroupWorld::Factory& factory) {
         ++number;
         const Words words = words_of(text);
         if (words.empty()) continue;
+        std::string wrong;
         try {
             player.line(words);
-        } catch (const Complaint& complaint) {
-            return fail(Code::Invalid,
-                        std::to_string(number) + ": " + text + ": " + complaint.what + "\n" + player.story());
-        } catch (const std::out_of_range&) {
-            return fail(Code::Invalid, std::to_string(number) + ": " + text + ": words are missing");
+            wrong = player.complaint();
+        } catch (const std::logic_error& error) {
+            wrong = std::string("a word is missing or means nothing here: ") + error.what();
         }
+        if (wrong.empty()) continue;
+        return fail(Code::Invalid, std::to_string(number) + ": " + text + ": " + wrong + "\n" + player.story());
     }
     return {};
 }
