@@ -16,8 +16,9 @@ namespace polis::cli {
 namespace {
 
 std::string without_scheme(const std::string& endpoint) {
-    const size_t at = endpoint.find("://");
-    return at == std::string::npos ? endpoint : endpoint.substr(at + 3);
+    const std::string_view text = endpoint;
+    const size_t at = text.find("://");
+    return std::string(at == std::string_view::npos ? text : text.substr(at + 3));
 }
 
 }  // namespace
@@ -40,6 +41,7 @@ struct NodeClient::State {
     std::map<std::string, std::unique_ptr<rpc::Client>> clients;
     std::string good_endpoint;
     std::string token;
+    bool asked_for_token = false;
 };
 
 NodeClient::NodeClient(const Globals& globals) : state_(std::make_unique<State>(globals)) {}
@@ -96,8 +98,8 @@ rpc::Metadata NodeClient::credentials() {
     rpc::Metadata metadata;
     const std::string user = state_->globals.user;
     if (user.empty()) return metadata;
-    if (state_->token.empty()) {
-        state_->token = "-";  // Keeps the call below from asking again.
+    if (!state_->asked_for_token) {
+        state_->asked_for_token = true;  // The call below comes here, too.
         etcdserverpb::AuthenticateRequest request;
         const size_t colon = user.find(':');
         request.set_name(user.substr(0, colon));
@@ -105,7 +107,7 @@ rpc::Metadata NodeClient::credentials() {
         const auto answer = ask<etcdserverpb::AuthenticateResponse>("/etcdserverpb.Auth/Authenticate", request);
         if (answer) state_->token = answer->token();
     }
-    if (state_->token != "-") metadata.add("token", state_->token);
+    if (!state_->token.empty()) metadata.add("token", state_->token);
     return metadata;
 }
 

@@ -127,7 +127,10 @@ void GroupReplica::turn_end() {
 
 void GroupReplica::set_alarm() {
     if (!alarm_ || stopping_) return;
-    const Instant due = std::min(core_->next_deadline(), next_sweep_);
+    // A deadline that a Tick does not settle must cost a tick now and then, not the whole reactor.
+    constexpr auto ticks_apart = std::chrono::milliseconds(1);
+    const Instant soonest = world_.reactor.now() + ticks_apart;
+    const Instant due = std::max(std::min(core_->next_deadline(), next_sweep_), soonest);
     if (due >= alarm_at_) return;
     alarm_at_ = due;
     alarm_->set(due);
