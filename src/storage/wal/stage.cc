@@ -111,6 +111,11 @@ void SegmentedWal::add_echo() {
 void SegmentedWal::add_housekeeping(Stage& stage) {
     RecordHeader header;
     header.first = header.last = true;
+    // A snapshot installed meanwhile may have gone further.
+    std::erase_if(compacting_, [this](const auto& each) {
+        const auto found = groups_.find(each.first);
+        return found == groups_.end() || each.second.index <= found->second.start().index;
+    });
     for (const auto& [id, position] : compacting_) {
         header.kind = RecordKind::Compact;
         header.group = id;
@@ -151,8 +156,10 @@ bool SegmentedWal::joins(const Stage& stage, const QueuedWrite& write) const {
 bool SegmentedWal::add_write(Stage& stage, QueuedWrite& write, bool may_split) {
     const LogWrite& what = write.write;
     if (!write.begun()) {
-        const auto found = groups_.find(write.group);
-        LogIndex start = found == groups_.end() ? LogIndex() : found->second.start().index;
+        LogIndex start;
+        if (const auto known = groups_.find(write.group); known != groups_.end()) start = known->second.start().index;
+        if (const auto now = stage.touched.find(write.group); now != stage.touched.end())
+            start = now->second.start.index;
         if (what.reset_to) start = what.reset_to->index;
         while (write.skipped < what.entries.size() && what.entries[write.skipped].index <= start) ++write.skipped;
     }
