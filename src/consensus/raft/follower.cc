@@ -48,7 +48,7 @@ bool RaftParticipant::accept_entries(std::vector<Entry> entries) {
         if (*log_.ballot_at(entry.index) != entry.ballot) break;
     }
     const bool grows = known < entries.size();
-    if (grows && (stores_.out_of_space() || entries[known].index <= committed_)) return false;
+    if (grows && (stores_.out_of_space() || entries[known].index <= std::max(committed_, verified_))) return false;
     for (size_t at = known; at < entries.size(); ++at) {
         if (entries[at].kind == EntryKind::Membership && !decode_membership(entries[at].payload.view())) return false;
     }

@@ -61,6 +61,13 @@ public:
         ENSURE(index > current_index());
         items_.push_back({index, std::move(membership)});
     }
+    /// Puts back one that was unreadable. Nothing if it is known, or older than all that is.
+    void restore(LogIndex index, Membership membership) {
+        const auto place =
+            std::find_if(items_.begin(), items_.end(), [&](const Item& item) { return item.index >= index; });
+        const bool known = place != items_.end() && place->index == index;
+        if (!known && place != items_.begin()) items_.insert(place, {index, std::move(membership)});
+    }
     void truncate_from(LogIndex index) {
         while (items_.size() > 1 && items_.back().index >= index) items_.pop_back();
     }

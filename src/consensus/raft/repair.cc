@@ -72,7 +72,14 @@ void RaftParticipant::on_repair_reply(const Message& message, Outputs&) {
 // The content of a damaged entry has come: it counts as held once it is durable.
 void RaftParticipant::repair(const Entry& entry) {
     ENSURE(log_.holds({entry.index, entry.ballot}));
-    if (log_.is_damaged(entry.index)) repairs_.push_back(entry);
+    if (!log_.is_damaged(entry.index)) return;
+    if (entry.kind == EntryKind::Membership) {
+        // It was in force all the time; nothing that depends on it is done while anything is damaged.
+        Result<Membership> membership = decode_membership(entry.payload.view());
+        if (!membership) return;
+        memberships_.restore(entry.index, *std::move(membership));
+    }
+    repairs_.push_back(entry);
 }
 
 // An entry that should be on our disk could not be read.

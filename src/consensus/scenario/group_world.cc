@@ -36,7 +36,8 @@ void GroupWorld::start(NodeId id) {
     recovered.start = disk.start;
     for (const auto& [index, entry] : disk.entries) {
         recovered.positions.push_back({index, entry.ballot});
-        if (entry.kind == EntryKind::Membership) recovered.membership_entries.push_back(entry);
+        const bool readable = !disk.damaged.contains(index);
+        if (entry.kind == EntryKind::Membership && readable) recovered.membership_entries.push_back(entry);
     }
     uint64_t bytes = 0;
     for (auto at = disk.entries.rbegin(); at != disk.entries.rend() && !disk.damaged.contains(at->first); ++at) {

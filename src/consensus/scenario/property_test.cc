@@ -211,8 +211,18 @@ private:
             const auto copy = other.disk.entries.find(index);
             const bool good =
                 copy != other.disk.entries.end() && copy->second == entry && !other.disk.damaged.contains(index);
-            if (id != node.id && good) return world_.damage(node.id, index);
+            if (id != node.id && good && node_knows(node, id)) return world_.damage(node.id, index);
         }
+    }
+
+    // By the memberships that it can still read.
+    static bool node_knows(const GroupNode& node, NodeId other) {
+        if (node.disk.membership.contains(other)) return true;
+        for (const auto& [index, entry] : node.disk.entries) {
+            if (entry.kind != EntryKind::Membership || node.disk.damaged.contains(index)) continue;
+            if (decode_membership(entry.payload.view())->contains(other)) return true;
+        }
+        return false;
     }
 
     void reconfigure() {
