@@ -15,7 +15,7 @@ set(POLIS_EXTERNAL_rpc PkgConfig::NGHTTP2 ZLIB::ZLIB)
 set(POLIS_EXTERNAL_storage_kv RocksDB::rocksdb-shared)
 set(POLIS_EXTERNAL_codec_etcd protobuf::libprotobuf simdjson)
 set(POLIS_EXTERNAL_gateways_etcd simdjson)
-set(POLIS_EXTERNAL_TESTS_rpc grpc++ protobuf::libprotobuf)
+set(POLIS_EXTERNAL_TESTS_rpc grpc++ grpc gpr absl_synchronization protobuf::libprotobuf)
 
 set(POLIS_SRC ${CMAKE_SOURCE_DIR}/src)
 file(STRINGS ${POLIS_SRC}/layers.txt POLIS_LAYERS REGEX "^[a-z]")

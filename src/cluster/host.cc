@@ -71,6 +71,10 @@ runtime::Task<void> Host::open(std::map<GroupId, Model*> models,
         const storage::StoreOptions& store = group == GroupId::Meta ? options_.meta_store : options_.coord_store;
         CO_TRY(co_await open_replica(group, *model, store, std::move(opened.groups[group])));
     }
+    if (identity && options_.join && meta_.cluster() == ClusterId::None) {
+        const Result<void> learned = co_await learn_members();
+        if (!learned) log::warn("members_unknown", {"why", learned.error().what});
+    }
     open_ = true;
     members_changed();
     for (auto& [group, replica] : replicas_) {

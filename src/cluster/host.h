@@ -101,6 +101,8 @@ private:
     runtime::Task<bool> ask_founders();
     runtime::Task<void> join_cluster();
     runtime::Task<bool> ask_to_join(runtime::Address address);
+    runtime::Task<void> learn_members();
+    runtime::Task<Bytes> ask_at(runtime::Address address, Bytes question);
     runtime::Task<Bytes> answer_join(Bytes question);
     runtime::Task<Member> replace_lost(NodeId lost, uint64_t incarnation);
     std::vector<Member> founding_members() const;

@@ -73,6 +73,15 @@ Result<JoinAnswer> decode_answer(const Bytes& octets) {
     return answer;
 }
 
+Result<std::vector<Member>> members_in(const JoinAnswer& answer) {
+    std::vector<Member> members;
+    for (const Bytes& octets : answer.members) {
+        LET(Member member, decode_meta_reply(octets));
+        members.push_back(std::move(member));
+    }
+    return members;
+}
+
 }  // namespace
 
 std::vector<Member> Host::founding_members() const {
@@ -175,28 +184,46 @@ runtime::Task<void> Host::join_cluster() {
 
 // True: this node has become a member of what it found there. False: the other one is as new as we are.
 runtime::Task<bool> Host::ask_to_join(runtime::Address address) {
+    const NodeId founder = options_.join ? NodeId::Nobody : identity_.node;
     const JoinQuestion question{.founding = options_.join ? ClusterId::None : identity_.cluster,
-                                .founder = options_.join ? NodeId::Nobody : identity_.node,
+                                .founder = founder,
                                 .incarnation = identity_.incarnation,
                                 .peer_urls = options_.advertised_peer_urls};
-    const Instant give_up = world_.reactor.now() + std::chrono::seconds(3);
-    CO_LET(const Bytes octets,
-           co_await runtime::with_deadline(
-               give_up,
-               peers_->request_at(address, GroupId::Meta, static_cast<uint8_t>(HostRequest::Join), encode(question))));
+    Bytes asked = encode(question);
+    CO_LET(const Bytes octets, co_await ask_at(std::move(address), std::move(asked)));
     CO_LET(const JoinAnswer answer, decode_answer(octets));
-    if (!answer.is_formed) co_return false;
-    if (answer.node == NodeId::Nobody) co_return false;
+    if (!answer.is_formed || answer.node == NodeId::Nobody) co_return false;
     identity_.cluster = answer.cluster;
     identity_.node = answer.node;
     identity_.consensus = answer.consensus;
-    known_members_.clear();
-    for (const Bytes& member : answer.members) {
-        CO_LET(Member one, decode_meta_reply(member));
-        known_members_.push_back(std::move(one));
-    }
+    CO_LET(known_members_, members_in(answer));
     founder_ = false;
     co_return true;
+}
+
+// A node that died after it had joined and before group Meta reached it knows nobody: it asks once more.
+runtime::Task<void> Host::learn_members() {
+    for (const runtime::Address& address : founder_addresses()) {
+        const JoinQuestion question{.founding = ClusterId::None,
+                                    .founder = NodeId::Nobody,
+                                    .incarnation = identity_.incarnation,
+                                    .peer_urls = options_.advertised_peer_urls};
+        Bytes asked = encode(question);
+        const Result<Bytes> octets = co_await ask_at(address, std::move(asked));
+        if (!octets) continue;
+        const Result<JoinAnswer> answer = decode_answer(*octets);
+        if (!answer || !answer->is_formed || answer->node != identity_.node) continue;
+        CO_LET(known_members_, members_in(*answer));
+        co_return runtime::done();
+    }
+    co_return fail(Code::Unavailable, "no member of the initial cluster answered");
+}
+
+runtime::Task<Bytes> Host::ask_at(runtime::Address address, Bytes question) {
+    const Instant give_up = world_.reactor.now() + std::chrono::seconds(3);
+    runtime::Task<Bytes> asked = peers_->request_at(std::move(address), GroupId::Meta,
+                                                    static_cast<uint8_t>(HostRequest::Join), std::move(question));
+    co_return co_await runtime::with_deadline(give_up, std::move(asked));
 }
 
 runtime::Task<Bytes> Host::answer_join(Bytes octets) {

@@ -138,6 +138,26 @@ TEST_P(HostStory, AnAddedNodeCatchesUpAndVotes) {
     EXPECT_EQ(cluster.propose(fourth, "k=20").value(), "21");
 }
 
+// It had got its name but not yet the log: it must find the others again by itself.
+TEST_P(HostStory, ANodeThatDiesWhileJoiningJoinsAtItsNextStart) {
+    SimCluster cluster(seed(), 3);
+    for (int number = 1; number <= 3; ++number) cluster.start(number);
+    ASSERT_TRUE(cluster.eventually_led());
+    const int fourth = cluster.add_node();
+    const auto added =
+        runtime::run(cluster.reactor(), cluster.node(1).host().add_member({SimCluster::url_of(fourth)}, false));
+    ASSERT_TRUE(added.has_value()) << added.error().what;
+    cluster.start_joining(fourth);
+    ASSERT_TRUE(cluster.eventually([&] { return cluster.node(fourth).opened().has_value(); }));
+    cluster.node(fourth).kill();
+    cluster.start_joining(fourth);
+    ASSERT_TRUE(cluster.eventually([&] {
+        return cluster.node(fourth).opened() && cluster.node(fourth).opened()->has_value() &&
+               !cluster.node(fourth).replica().is_learner();
+    }));
+    EXPECT_EQ(cluster.propose(fourth, "k=v").value(), "1");
+}
+
 TEST_P(HostStory, ARemovedNodeIsToldAndTheRestGoOn) {
     SimCluster cluster(seed(), 3);
     for (int number = 1; number <= 3; ++number) cluster.start(number);

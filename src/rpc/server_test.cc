@@ -1,0 +1,186 @@
+// Server and client against each other over the simulated network, in virtual time.
+#include <gtest/gtest.h>
+#include <malloc.h>
+
+#include <optional>
+#include <vector>
+
+#include "rpc/client.h"
+#include "rpc/http_client.h"
+#include "rpc/rpc_testing.h"
+#include "rpc/sim_testing.h"
+
+namespace polis::rpc {
+namespace {
+
+using namespace std::chrono_literals;
+
+class ServerAndClient : public testing::SimServer {
+protected:
+    void SetUp() override {
+        serve();
+        client_ = Client::create(client_world(), {.address = {"server", port}});
+    }
+    void TearDown() override {
+        EXPECT_TRUE(runtime::run(reactor_, client_->stop()));
+        stop();
+    }
+    Outcome call(const std::string& method, const std::string& request, std::optional<Duration> timeout = {}) {
+        return runtime::run(reactor_, client_->call(method, Bytes::copy(request), Metadata(), timeout)).value();
+    }
+    std::unique_ptr<ClientStream> open(const std::string& method) {
+        return runtime::run(reactor_, client_->open(method)).value();
+    }
+    std::optional<Bytes> read(ClientStream& stream) { return runtime::run(reactor_, stream.read()).value(); }
+    bool write(ClientStream& stream, const std::string& text) {
+        return runtime::run(reactor_, stream.write(Bytes::copy(text))).has_value();
+    }
+    HttpAnswer get(const std::string& target) {
+        return runtime::run(reactor_, http_get(network_.host("client"), {"server", port}, target)).value();
+    }
+
+    std::unique_ptr<Client> client_;
+};
+
+TEST_F(ServerAndClient, UnaryCallGivesTheAnswer) {
+    const Outcome outcome = call("/interop.Test/Echo", "hello");
+    EXPECT_TRUE(outcome.status.ok()) << outcome.status.message;
+    EXPECT_EQ(outcome.message, "hello");
+}
+
+TEST_F(ServerAndClient, StatusComesWithMessageAndDetails) {
+    const Outcome outcome = call("/interop.Test/Fail", "9 details");
+    EXPECT_EQ(outcome.status.code, StatusCode::FailedPrecondition);
+    EXPECT_EQ(outcome.status.details, std::string("\x01\x00\xff", 3));
+}
+
+TEST_F(ServerAndClient, MessagesPingAndPongOnOneStream) {
+    const auto stream = open("/interop.Test/PingPong");
+    for (const size_t size : {10u, 100'000u, 3u}) {
+        EXPECT_TRUE(write(*stream, std::to_string(size)));
+        EXPECT_EQ(read(*stream).value().size(), size);
+    }
+    EXPECT_TRUE(runtime::run(reactor_, stream->finish()));
+    EXPECT_EQ(read(*stream), std::nullopt);
+    EXPECT_TRUE(stream->status().ok());
+}
+
+TEST_F(ServerAndClient, DeadlineEndsBothSides) {
+    const Instant start = reactor_.now();
+    const Outcome outcome = call("/interop.Test/Sleep", "", 50ms);
+    EXPECT_EQ(outcome.status.code, StatusCode::DeadlineExceeded);
+    EXPECT_LT(reactor_.now() - start, Duration(1s));
+    reactor_.run_for(1s);
+    EXPECT_EQ(service_.running, 0);
+    EXPECT_EQ(service_.cancelled, 1);
+}
+
+TEST_F(ServerAndClient, DroppedStreamCancelsTheHandler) {
+    auto stream = open("/interop.Test/PingPong");
+    reactor_.run_for(1s);
+    EXPECT_EQ(service_.running, 1);
+    stream.reset();
+    reactor_.run_for(1s);
+    EXPECT_EQ(service_.running, 0);
+    EXPECT_EQ(service_.cancelled, 1);
+}
+
+TEST_F(ServerAndClient, UnreadMessagesHoldTheSenderBack) {
+    const auto stream = open("/interop.Test/Deaf");
+    size_t accepted = 0;
+    const Bytes piece = Bytes::take(std::string(64u << 10, 'x'));
+    while (runtime::run(reactor_, runtime::with_deadline(reactor_.now() + 1s, stream->write(piece)))) {
+        accepted += piece.size();
+        ASSERT_LT(accepted, 16u << 20);
+    }
+    EXPECT_GT(accepted, 1u << 20);  // The stream's window.
+    // The others on the connection are not held up by it.
+    EXPECT_TRUE(call("/interop.Test/Echo", std::string(1u << 20, 'y')).status.ok());
+}
+
+TEST_F(ServerAndClient, DrainLetsCallsUnderWayEndAndRefusesNewConnections) {
+    const auto stream = open("/interop.Test/PingPong");
+    EXPECT_TRUE(write(*stream, "5"));
+    EXPECT_EQ(read(*stream).value().size(), 5u);
+    runtime::TaskGroup group(reactor_);
+    group.spawn("drain", server_->drain(reactor_.now() + 10s));
+    reactor_.run_for(1s);
+    EXPECT_TRUE(write(*stream, "7"));
+    EXPECT_EQ(read(*stream).value().size(), 7u);
+    EXPECT_TRUE(runtime::run(reactor_, stream->finish()));
+    EXPECT_EQ(read(*stream), std::nullopt);
+    EXPECT_TRUE(stream->status().ok());
+    const Instant start = reactor_.now();
+    EXPECT_TRUE(runtime::run(reactor_, group.join()));
+    EXPECT_LT(reactor_.now() - start, Duration(5s));
+    EXPECT_EQ(call("/interop.Test/Echo", "x").status.code, StatusCode::Unavailable);
+}
+
+TEST_F(ServerAndClient, DrainCutsOffAtItsDeadline) {
+    const auto stream = open("/interop.Test/PingPong");
+    reactor_.run_for(1s);
+    const Instant start = reactor_.now();
+    EXPECT_TRUE(runtime::run(reactor_, server_->drain(start + 3s)));
+    EXPECT_GE(reactor_.now() - start, Duration(3s));
+    EXPECT_LT(reactor_.now() - start, Duration(6s));
+    EXPECT_EQ(service_.running, 0);
+}
+
+TEST_F(ServerAndClient, BrokenConnectionFailsItsCallsAndTheNextCallConnectsAgain) {
+    const auto stream = open("/interop.Test/PingPong");
+    reactor_.run_for(1s);
+    network_.reset("client", "server");
+    EXPECT_EQ(read(*stream), std::nullopt);
+    EXPECT_FALSE(stream->status().ok());
+    reactor_.run_for(1s);
+    EXPECT_EQ(service_.running, 0);
+    EXPECT_TRUE(call("/interop.Test/Echo", "again").status.ok());
+}
+
+TEST_F(ServerAndClient, UnreachableServerIsUnavailable) {
+    const auto other = Client::create(client_world(), {.address = {"server", 9999}});
+    const Outcome outcome = runtime::run(reactor_, other->call("/interop.Test/Echo", Bytes())).value();
+    EXPECT_EQ(outcome.status.code, StatusCode::Unavailable);
+    EXPECT_TRUE(runtime::run(reactor_, other->stop()));
+}
+
+TEST_F(ServerAndClient, EndedCallsLeaveNoMemoryBehind) {
+    const auto call_many = [this] {
+        for (int i = 0; i < 2000; ++i) ASSERT_TRUE(call("/interop.Test/Echo", "hello").status.ok());
+    };
+    call_many();
+    const size_t before = mallinfo2().uordblks;
+    if (before == 0) GTEST_SKIP() << "the allocator does not tell";
+    call_many();
+    EXPECT_LT(mallinfo2().uordblks, before + (64u << 10));
+}
+
+TEST_F(ServerAndClient, PlainHttpIsAnswered) {
+    const HttpAnswer answer = get("/health");
+    EXPECT_EQ(answer.status, 200);
+    EXPECT_EQ(answer.body, R"({"health":"true"})");
+    EXPECT_EQ(answer.headers.find("content-type"), "application/json");
+    EXPECT_EQ(get("/nowhere").status, 404);
+    EXPECT_EQ(get("/pieces/3").body, "line 0\nline 1\nline 2\n");
+}
+
+TEST_F(ServerAndClient, PlainHttpBodyIsReadInFull) {
+    HttpCall post{.address = {"server", port}, .method = "POST", .target = "/echo"};
+    post.body = std::string(500'000, 'b');
+    const HttpAnswer answer = runtime::run(reactor_, http_request(network_.host("client"), post)).value();
+    EXPECT_EQ(answer.status, 200);
+    EXPECT_EQ(answer.body, post.body);
+}
+
+TEST_F(ServerAndClient, HttpClientGoingAwayCancelsTheHandler) {
+    const auto answer = runtime::run(
+        reactor_,
+        runtime::with_deadline(reactor_.now() + 1s, http_get(network_.host("client"), {"server", port}, "/slow")));
+    EXPECT_FALSE(answer.has_value());
+    reactor_.run_for(5s);
+    EXPECT_EQ(service_.running, 0);
+    EXPECT_EQ(service_.cancelled, 1);
+}
+
+}  // namespace
+}  // namespace polis::rpc
