@@ -42,6 +42,11 @@ public:
         if (why_not_) return false;
         return !permissions_ || permissions_->read.contains(key);
     }
+    /// Whether the caller is somebody at all: for what needs no particular permission.
+    Allowed identified() const {
+        if (why_not_) return refuse(*why_not_);
+        return {};
+    }
     bool unlimited() const { return !why_not_ && !permissions_; }
 
 private:

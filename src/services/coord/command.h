@@ -25,6 +25,8 @@ enum class CommandKind : uint8_t {
     LeaseRevoke = 7,            // LeaseRevokeRequest, asked for by a client.
     LeaseExpire = 8,            // LeaseRevokeRequest, by the leader: it needs no permission.
     Alarm = 9,                  // AlarmRequest
+    AutoCompact = 10,           // CompactionRequest, by the leader: it needs no permission.
+    RaiseAlarm = 11,            // AlarmRequest, by a node about itself: it needs no permission.
     AuthEnable = 16,            // Nothing.
     AuthDisable = 17,           // Nothing.
     Authenticate = 18,          // Authenticated (auth_table.h): the password was checked before.

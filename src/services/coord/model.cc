@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/ensure.h"
+#include "services/coord/model_context.h"
 #include "services/coord/put_parse.h"
 #include "services/coord/request_check.h"
 #include "services/coord/txn.h"
@@ -13,14 +14,6 @@ namespace polis::services {
 namespace pb = ::etcdserverpb;
 
 namespace {
-
-/// Absent if the octets are no such message.
-template <class Message>
-std::optional<Message> parse(std::string_view octets) {
-    Message message;
-    if (!message.ParseFromArray(octets.data(), static_cast<int>(octets.size()))) return std::nullopt;
-    return message;
-}
 
 template <class Message>
 Bytes encode_outcome(const std::expected<Message, Refusal>& outcome) {
@@ -32,27 +25,21 @@ constexpr int64_t any_number = std::numeric_limits<int64_t>::max();
 
 }  // namespace
 
-/// One command while it is applied.
-struct CoordModel::Context {
-    storage::Overlay& state;
-    Access access;
-    uint64_t origin;  // The member that proposed it.
-};
-
 Result<void> CoordModel::load(const storage::Store& store) {
     const ReaderOf<storage::Store> reader(store);
     effects_ = {};
     TRY(mvcc_.load(reader));
     TRY(leases_.load(reader));
     TRY(alarms_.load(reader));
+    TRY(auth_.load(reader));
     if (listener_) listener_->on_loaded();
     return {};
 }
 
-cluster::Applied CoordModel::apply(LogIndex, const cluster::Envelope& envelope, storage::Overlay& state) {
+cluster::Applied CoordModel::apply(LogIndex index, const cluster::Envelope& envelope, storage::Overlay& state) {
     const Bytes& command = envelope.command;
     if (command.empty()) return {encode_misunderstood()};
-    Context context{state, Access::everything(), number_of(envelope.origin)};
+    Context context{state, auth_.access_of(envelope.principal, envelope.auth_revision), envelope.principal, index};
     return {execute(context, static_cast<CommandKind>(command.view().front()), command.slice(1))};
 }
 
@@ -67,13 +54,15 @@ Bytes CoordModel::execute(Context& context, CommandKind kind, const Bytes& reque
         case CommandKind::Put: return put(context, request);
         case CommandKind::DeleteRange: return delete_range(context, request);
         case CommandKind::Txn: return txn(context, request);
-        case CommandKind::Compact: return compact(context, request);
+        case CommandKind::Compact: return compact(context, request, false);
+        case CommandKind::AutoCompact: return compact(context, request, true);
         case CommandKind::StepCompaction: return step_compaction(context, request);
         case CommandKind::LeaseGrant: return lease_grant(context, request);
         case CommandKind::LeaseRevoke: return lease_revoke(context, request, false);
         case CommandKind::LeaseExpire: return lease_revoke(context, request, true);
-        case CommandKind::Alarm: return alarm(context, request);
-        default: return encode_misunderstood();
+        case CommandKind::Alarm: return alarm(context, request, false);
+        case CommandKind::RaiseAlarm: return alarm(context, request, true);
+        default: return auth(context, kind, request);
     }
 }
 
@@ -120,9 +109,10 @@ Bytes CoordModel::txn(Context& context, std::string_view octets) {
     return encode_outcome(outcome);
 }
 
-Bytes CoordModel::compact(Context& context, std::string_view octets) {
+Bytes CoordModel::compact(Context& context, std::string_view octets, bool by_leader) {
     const auto request = parse<pb::CompactionRequest>(octets);
     if (!request) return encode_misunderstood();
+    if (const auto allowed = context.access.identified(); !allowed && !by_leader) return encode_reply(allowed.error());
     if (const auto allowed = check_alarms(0); !allowed) return encode_reply(allowed.error());
     if (const auto allowed = mvcc_.check_compaction(request->revision()); !allowed)
         return encode_reply(allowed.error());
@@ -144,6 +134,7 @@ Bytes CoordModel::step_compaction(Context& context, std::string_view octets) {
 Bytes CoordModel::lease_grant(Context& context, std::string_view octets) {
     const auto request = parse<pb::LeaseGrantRequest>(octets);
     if (!request) return encode_misunderstood();
+    if (const auto allowed = context.access.identified(); !allowed) return encode_reply(allowed.error());
     if (const auto allowed = check_alarms(lease_quota_cost); !allowed) return encode_reply(allowed.error());
     if (const auto granted = leases_.grant(context.state, request->id(), request->ttl()); !granted)
         return encode_reply(granted.error());
@@ -164,6 +155,7 @@ Bytes CoordModel::lease_revoke(Context& context, std::string_view octets, bool b
     MvccWrite write(mvcc_, context.state);
     const std::vector<Bytes> keys = LeaseTable::keys_of(write.reader(), request->id());
     if (!by_leader) {
+        if (const auto allowed = context.access.identified(); !allowed) return encode_reply(allowed.error());
         for (const Bytes& key : keys)
             if (const auto allowed = context.access.write(Interval::one(key)); !allowed)
                 return encode_reply(allowed.error());
@@ -177,9 +169,14 @@ Bytes CoordModel::lease_revoke(Context& context, std::string_view octets, bool b
     return encode_reply(response);
 }
 
-Bytes CoordModel::alarm(Context& context, std::string_view octets) {
+Bytes CoordModel::alarm(Context& context, std::string_view octets, bool by_node) {
     const auto request = parse<pb::AlarmRequest>(octets);
     if (!request) return encode_misunderstood();
+    if (!by_node) {
+        const bool looks_only = request->action() == pb::AlarmRequest::GET;
+        const auto allowed = looks_only ? context.access.identified() : auth_.permit_admin(context.principal);
+        if (!allowed) return encode_reply(allowed.error());
+    }
     pb::AlarmResponse response = alarms_.apply(context.state, *request);
     response.mutable_header()->set_revision(mvcc_.applied_revision());
     return encode_reply(response);

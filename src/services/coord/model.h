@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "cluster/api.h"
 #include "services/coord/access.h"
 #include "services/coord/alarm_table.h"
+#include "services/coord/auth_table.h"
 #include "services/coord/command.h"
 #include "services/coord/lease_table.h"
 #include "services/coord/mvcc.h"
@@ -21,7 +23,15 @@ struct Effects {
     std::vector<RevisionChanges> changes;  // Ascending, dense in revisions that changed keys.
     std::vector<int64_t> leases_granted;
     std::vector<int64_t> leases_removed;
-    bool compacted = false;  // The compacted revision rose, or a compaction ended.
+    struct Token {
+        std::string token;
+        std::string user;
+    };
+    std::vector<Token> tokens;               // Newly given out.
+    std::vector<std::string> users_changed;  // Their tokens are void.
+    bool tokens_void = false;                // All of them.
+    bool auth_changed = false;               // Users, roles or permissions.
+    bool compacted = false;                  // The compacted revision rose, or a compaction ended.
 };
 
 /// Who wants to know what commands did: the shell.
@@ -49,6 +59,7 @@ public:
     const Mvcc& mvcc() const { return mvcc_; }
     const LeaseTable& leases() const { return leases_; }
     const AlarmTable& alarms() const { return alarms_; }
+    const AuthTable& auth() const { return auth_; }
 
     struct Counters {
         uint64_t puts = 0, deletes = 0, txns = 0;
@@ -62,17 +73,27 @@ private:
     Bytes put(Context& context, const Bytes& request);
     Bytes delete_range(Context& context, std::string_view request);
     Bytes txn(Context& context, std::string_view request);
-    Bytes compact(Context& context, std::string_view request);
+    Bytes compact(Context& context, std::string_view request, bool by_leader);
     Bytes step_compaction(Context& context, std::string_view request);
     Bytes lease_grant(Context& context, std::string_view request);
     Bytes lease_revoke(Context& context, std::string_view request, bool by_leader);
-    Bytes alarm(Context& context, std::string_view request);
+    Bytes alarm(Context& context, std::string_view request, bool by_node);
+    Bytes auth(Context& context, CommandKind kind, std::string_view request);
+    Bytes authenticate(const Context& context, std::string_view request);
+    /// The changes of users and roles; absent if `kind` is none of them or the request is no encoding.
+    std::optional<Allowed> change_users(Context& context, CommandKind kind, std::string_view request);
+    std::optional<Allowed> change_roles(Context& context, CommandKind kind, std::string_view request);
+    Bytes list_users() const;
+    Bytes list_roles() const;
+    template <class Response>
+    Bytes answer(Response response) const;
     /// Whether an alarm stands against a command that costs `quota_cost`.
     Allowed check_alarms(int64_t quota_cost) const;
 
     Mvcc mvcc_;
     LeaseTable leases_;
     AlarmTable alarms_;
+    AuthTable auth_;
     Counters counters_;
     Effects effects_;
     EffectsListener* listener_ = nullptr;

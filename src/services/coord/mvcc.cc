@@ -113,7 +113,8 @@ Result<std::optional<Version>> Mvcc::find(const StateReader& reader, std::string
     }
     // What was read is the key's newest only if nothing of it waits to become visible.
     if (!cached && revision >= applied_revision_) {
-        const Version newest = found ? *found : Version::tombstone({});
+        // Absence is known from now on only: the key may have existed before.
+        const Version newest = found ? *found : Version::tombstone({applied_revision_, 0});
         cache_.put(Bytes::copy(key), newest, visible_revision_);
     }
     return found;

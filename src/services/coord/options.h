@@ -20,6 +20,7 @@ struct CoordOptions {
     int64_t auto_compaction_revisions = 0;                 // ... in revision mode.
     Duration token_ttl = std::chrono::seconds(300);        // --auth-token-ttl
     uint32_t bcrypt_cost = 10;                             // --bcrypt-cost
+    uint64_t cache_bytes = 64u << 20;        // For the newest versions of keys; half of it is filled at start.
     uint64_t watch_buffer_bytes = 1u << 20;  // Per stream, before it is counted as slow and catches up from the store.
 };
 

@@ -88,13 +88,14 @@ void RangeScan::sort() {
     auto& pairs = *response_.mutable_kvs();
     if (order == pb::RangeRequest::NONE) return;
     const auto target = request_.sort_target();
-    if (order == pb::RangeRequest::DESCEND) {
-        std::stable_sort(pairs.pointer_begin(), pairs.pointer_end(),
-                         [&](const auto* a, const auto* b) { return is_less(*b, *a, target); });
-    } else if (target != pb::RangeRequest::KEY) {  // By key they are sorted already.
-        std::stable_sort(pairs.pointer_begin(), pairs.pointer_end(),
-                         [&](const auto* a, const auto* b) { return is_less(*a, *b, target); });
-    }
+    if (order == pb::RangeRequest::ASCEND && target == pb::RangeRequest::KEY) return;  // They come by key.
+    const bool descending = order == pb::RangeRequest::DESCEND;
+    // Among equals the key decides, so that every node gives the same order.
+    std::sort(pairs.pointer_begin(), pairs.pointer_end(), [&](const auto* a, const auto* b) {
+        if (is_less(*a, *b, target)) return !descending;
+        if (is_less(*b, *a, target)) return descending;
+        return a->key() < b->key();
+    });
 }
 
 pb::RangeResponse RangeScan::take() {

@@ -1,0 +1,172 @@
+#include "services/coord/coord.h"
+
+#include <algorithm>
+
+#include "base/ensure.h"
+
+namespace polis::services {
+
+namespace {
+
+WatchHub::Options watch_options_of(const CoordOptions& options) {
+    WatchHub::Options watch;
+    watch.buffer_bytes = options.watch_buffer_bytes;
+    watch.fragment_bytes = options.request_bytes_max + (512u << 10);  // As etcd: what gRPC adds at most.
+    watch.progress_interval = options.watch_progress_interval;
+    return watch;
+}
+
+CoordOptions with_defaults(CoordOptions options) {
+    if (options.quota_bytes == 0) options.quota_bytes = CoordOptions().quota_bytes;
+    return options;
+}
+
+}  // namespace
+
+std::unique_ptr<cluster::Model> make_coord_model(const CoordOptions& options) {
+    return std::make_unique<CoordModel>(options.cache_bytes);
+}
+
+std::unique_ptr<Coord> make_coord(runtime::World world, cluster::Cluster& cluster, cluster::Replica& replica,
+                                  cluster::Model& model, const CoordOptions& options) {
+    auto* coord_model = dynamic_cast<CoordModel*>(&model);
+    ENSURE(coord_model != nullptr);
+    return std::make_unique<CoordService>(world, cluster, replica, *coord_model, options);
+}
+
+CoordService::CoordService(runtime::World world, cluster::Cluster& cluster, cluster::Replica& replica,
+                           CoordModel& model, const CoordOptions& options)
+    : world_(world),
+      cluster_(cluster),
+      replica_(replica),
+      model_(model),
+      options_(with_defaults(options)),
+      reader_(replica.store()),
+      hub_(std::make_unique<WatchHub>(
+          world.reactor, model.mvcc(), replica.store(), [this](const Credentials& who) { return access_of(who); },
+          watch_options_of(options))),
+      tokens_(options.token_ttl),
+      tasks_(world.reactor) {
+    model_.listen(this);
+    replica_.on_leadership([this](const cluster::Leadership& leadership) { on_leadership(leadership); });
+    replica_.on_question([this](Bytes question) { return answer_question(std::move(question)); });
+    on_leadership(replica_.leadership());
+    tasks_.spawn("expire_leases", expire_leases());
+    tasks_.spawn("drive_compaction", drive_compaction());
+    tasks_.spawn("drop_ended_tokens", drop_ended_tokens());
+    if (options_.auto_compaction == CoordOptions::AutoCompaction::Periodic)
+        tasks_.spawn("compact_periodically", compact_periodically());
+    if (options_.auto_compaction == CoordOptions::AutoCompaction::Revision)
+        tasks_.spawn("compact_by_revision", compact_by_revision());
+}
+
+CoordService::~CoordService() { model_.listen(nullptr); }
+
+runtime::Task<void> CoordService::stop() { return tasks_.stop(); }
+
+// ---- Who asks ----
+
+std::expected<CoordService::Caller, Refusal> CoordService::identify(const Credentials& who) const {
+    Caller caller;
+    caller.trace = who.trace;
+    const AuthTable& auth = model_.auth();
+    if (!auth.enabled()) return caller;
+    caller.auth_revision = auth.revision();
+    if (!who.token.empty()) {
+        const std::string* user = tokens_.find(who.token, world_.reactor.now());
+        if (!user) return refuse(Refusal::InvalidAuthToken);
+        caller.principal = *user;
+    } else {
+        caller.principal = who.common_name;
+    }
+    return caller;
+}
+
+std::expected<Access, Refusal> CoordService::access_of(const Credentials& who) const {
+    LET(const Caller caller, identify(who));
+    return model_.auth().access_of(caller.principal, caller.auth_revision);
+}
+
+Allowed CoordService::check_member() const {
+    if (replica_.is_learner()) return refuse(Refusal::LearnerUnsupported);
+    return {};
+}
+
+Reply<void> CoordService::permit_admin(const Credentials& who) const {
+    LET(const Caller caller, identify(who));
+    return model_.auth().permit_admin(caller.principal);
+}
+
+// ---- Headers and status ----
+
+void CoordService::complete(pb::ResponseHeader& header) const {
+    header.set_cluster_id(number_of(cluster_.id()));
+    header.set_member_id(number_of(cluster_.self()));
+    header.set_raft_term(replica_.leadership().ballot.epoch);
+    if (header.revision() == 0) header.set_revision(model_.mvcc().visible_revision());
+}
+
+pb::ResponseHeader CoordService::header() const {
+    pb::ResponseHeader header;
+    complete(header);
+    return header;
+}
+
+CoordStatus CoordService::status() const {
+    const Mvcc& mvcc = model_.mvcc();
+    const storage::Store::Usage usage = replica_.store().usage();
+    const WatchHub::Counts watching = hub_->counts();
+    CoordStatus status;
+    status.revision = mvcc.visible_revision();
+    status.compacted_revision = std::max<int64_t>(mvcc.compacted_revision(), 0);
+    status.db_bytes = std::max(static_cast<int64_t>(usage.disk_bytes), mvcc.totals().bytes);
+    status.db_bytes_in_use = mvcc.totals().bytes;
+    status.quota_bytes = static_cast<int64_t>(options_.quota_bytes);
+    status.alarms = model_.alarms().all();
+    status.keys = static_cast<uint64_t>(mvcc.totals().keys);
+    status.watchers = watching.watchers;
+    status.watch_streams = watching.streams;
+    status.slow_watchers = watching.slow_watchers;
+    status.leases = model_.leases().all().size();
+    status.puts = model_.counters().puts;
+    status.deletes = model_.counters().deletes;
+    status.txns = model_.counters().txns;
+    status.ranges = ranges_;
+    status.events = watching.events;
+    status.pending_events = watching.pending_messages;
+    return status;
+}
+
+// ---- What happens ----
+
+void CoordService::on_effects(Effects effects) {
+    const Instant now = world_.reactor.now();
+    if (effects.tokens_void) tokens_.clear();
+    for (const std::string& user : effects.users_changed) tokens_.remove_all_of(user);
+    for (const Effects::Token& each : effects.tokens) tokens_.add(each.token, each.user, now);
+    for (const int64_t id : effects.leases_granted) leases_.granted(id, model_.leases(), now);
+    for (const int64_t id : effects.leases_removed)
+        if (!model_.leases().find(id)) leases_.removed(id);
+    hub_->publish(effects.changes);
+    if (effects.auth_changed) hub_->access_changed();
+    if (effects.compacted) changed_.notify_all();
+}
+
+void CoordService::on_loaded() {
+    tokens_.clear();
+    if (leases_.leading()) leases_.lead(model_.leases(), world_.reactor.now());
+    hub_->state_replaced();
+    hub_->access_changed();
+    changed_.notify_all();
+}
+
+void CoordService::on_leadership(const cluster::Leadership& leadership) {
+    leadership_ = leadership;
+    if (leadership.ready && !leases_.leading()) leases_.lead(model_.leases(), world_.reactor.now());
+    if (!leadership.ready) leases_.stop_leading();
+    changed_.notify_all();
+}
+
+std::unique_ptr<WatchStream> CoordService::watch(const Credentials& who) { return hub_->open(who); }
+
+}  // namespace polis::services
