@@ -66,6 +66,8 @@ public:
 
     /// REQUIRES: open() has succeeded.
     GroupReplica& replica(GroupId group) { return *replicas_.at(group); }
+    /// The members are written down in group Meta, as far as this node has applied it.
+    bool is_founded() const { return meta_.cluster() != ClusterId::None; }
     const Identity& identity() const { return identity_; }
     storage::WalStats wal_stats() const { return wal_->stats(); }
     const Peers& peers() const { return *peers_; }
@@ -110,6 +112,7 @@ private:
 
     // Members (host_members.cc).
     runtime::Task<Member> command(MetaCommand command);
+    runtime::Task<void> until_founded();
     runtime::Task<void> until_configured(NodeId id, bool present);
     runtime::Task<void> reconcile_loop();
     runtime::Task<void> reconcile(GroupReplica& replica);

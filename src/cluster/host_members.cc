@@ -30,6 +30,7 @@ runtime::Task<Member> Host::command(MetaCommand command) {
 
 runtime::Task<Member> Host::add_member(std::vector<std::string> peer_urls, bool learner) {
     for (const std::string& url : peer_urls) CO_TRY(address_of_url(url));
+    CO_TRY(co_await until_founded());
     Member member;
     member.id = NodeId{world_.random.next()};
     member.peer_urls = std::move(peer_urls);
@@ -41,6 +42,7 @@ runtime::Task<Member> Host::add_member(std::vector<std::string> peer_urls, bool 
 }
 
 runtime::Task<void> Host::remove_member(NodeId id) {
+    CO_TRY(co_await until_founded());
     MetaCommand remove = RemoveMember{id};
     CO_TRY(co_await command(std::move(remove)));
     co_return co_await until_configured(id, false);
@@ -48,12 +50,14 @@ runtime::Task<void> Host::remove_member(NodeId id) {
 
 runtime::Task<void> Host::update_member(NodeId id, std::vector<std::string> peer_urls) {
     for (const std::string& url : peer_urls) CO_TRY(address_of_url(url));
+    CO_TRY(co_await until_founded());
     MetaCommand update = UpdateMember{id, std::move(peer_urls)};
     CO_TRY(co_await command(std::move(update)));
     co_return runtime::done();
 }
 
 runtime::Task<void> Host::promote_member(NodeId id) {
+    CO_TRY(co_await until_founded());
     CO_TRY(co_await members_barrier());
     const NodeId leader = replicas_.at(GroupId::Meta)->leadership().leader;
     if (leader == identity_.node) {
@@ -83,6 +87,20 @@ runtime::Task<Bytes> Host::answer_promote(NodeId id) {
     MetaCommand promote = PromoteMember{id};
     CO_TRY(co_await command(std::move(promote)));
     co_return Bytes();
+}
+
+// The first moments of a cluster: its members are not yet written down.
+runtime::Task<void> Host::until_founded() {
+    const Instant give_up = world_.reactor.now() + configure_wait;
+    while (!is_founded()) {
+        const Result<void> changed = co_await runtime::with_deadline(give_up, changed_.wait());
+        if (!changed && changed.error().code == Code::Timeout) {
+            co_return fail(Code::Unavailable,
+                           "the cluster has no leader yet: a majority of nodes must be up and connected");
+        }
+        CO_TRY(changed);
+    }
+    co_return runtime::done();
 }
 
 // Waits, for a while, until every group has (or has not) the member: after that a client may rely on it.

@@ -107,7 +107,8 @@ private:
 
     runtime::Task<void> tell_ready() {
         for (;;) {
-            const bool all_led = host_->replica(GroupId::Coord).leadership().leader != NodeId::Nobody &&
+            const bool all_led = host_->is_founded() &&
+                                 host_->replica(GroupId::Coord).leadership().leader != NodeId::Nobody &&
                                  host_->replica(GroupId::Meta).leadership().leader != NodeId::Nobody;
             if (all_led) break;
             CO_TRY(co_await runtime::sleep_for(std::chrono::milliseconds(20)));
