@@ -57,6 +57,21 @@ TEST(Put, CountsVersionsFromEachCreation) {
     EXPECT_EQ(response.kvs(0).version(), 1);
 }
 
+// Once it is known that a key is gone, what it was must still be found.
+TEST(Put, AKeyThatIsGoneKeepsItsPast) {
+    ModelFixture fixture;
+    fixture.put("a", "1");
+    fixture.remove("a");
+    ModelFixture small(0);
+    small.put("a", "1");
+    small.remove("a");
+    EXPECT_EQ(small.get("a"), std::nullopt);
+    EXPECT_EQ(small.get("a", 2), "1");
+    fixture.reload();
+    EXPECT_EQ(fixture.get("a"), std::nullopt);
+    EXPECT_EQ(fixture.get("a", 2), "1");
+}
+
 TEST(Put, KeepsTheValueWhenAskedTo) {
     ModelFixture fixture;
     fixture.put("a", "kept");
