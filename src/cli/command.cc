@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cstdio>
 #include <map>
+#include <optional>
 
 #include "cluster/host.h"
 #include "codec/etcd/rpc.pb.h"
@@ -40,8 +41,7 @@ struct NodeClient::State {
     runtime::World world;
     std::map<std::string, std::unique_ptr<rpc::Client>> clients;
     std::string good_endpoint;
-    std::string token;
-    bool asked_for_token = false;
+    std::optional<Result<rpc::Metadata>> metadata;  // Asked for with the first call.
 };
 
 NodeClient::NodeClient(const Globals& globals) : state_(std::make_unique<State>(globals)) {}
@@ -53,31 +53,50 @@ NodeClient::~NodeClient() {
     }
 }
 
+Result<rpc::ClientOptions> client_options_of(const Globals& globals, const std::string& endpoint) {
+    rpc::ClientOptions options;
+    LET(options.address, runtime::parse_address(without_scheme(endpoint)));
+    if (endpoint.starts_with("https://") || !globals.cacert.empty() || !globals.cert.empty()) {
+        runtime::TlsOptions tls;
+        tls.trusted_ca_file = globals.cacert;
+        tls.certificate_file = globals.cert;
+        tls.key_file = globals.key;
+        tls.alpn = {"h2"};
+        LET(options.tls, runtime::TlsContext::client(tls));
+    }
+    return options;
+}
+
+Result<rpc::Metadata> credentials_of(const Globals& globals) {
+    rpc::Metadata metadata;
+    if (globals.user.empty()) return metadata;
+    Globals nobody = globals;
+    nobody.user.clear();
+    etcdserverpb::AuthenticateRequest request;
+    const size_t colon = globals.user.find(':');
+    request.set_name(globals.user.substr(0, colon));
+    if (colon != std::string::npos) request.set_password(globals.user.substr(colon + 1));
+    NodeClient client(nobody);
+    const auto answer = client.ask<etcdserverpb::AuthenticateResponse>("/etcdserverpb.Auth/Authenticate", request);
+    if (!answer) return fail(Code::Denied, answer.error().message);
+    metadata.add("token", answer->token());
+    return metadata;
+}
+
 rpc::Outcome NodeClient::call_at(const std::string& endpoint, const std::string& method, Bytes request) {
     auto& client = state_->clients[endpoint];
     if (!client) {
-        const Result<runtime::Address> address = runtime::parse_address(without_scheme(endpoint));
-        if (!address) return rpc::Outcome::of(rpc::Status{rpc::StatusCode::InvalidArgument, address.error().what, {}});
-        rpc::ClientOptions options;
-        options.address = *address;
-        const Globals& globals = state_->globals;
-        if (endpoint.starts_with("https://") || !globals.cacert.empty() || !globals.cert.empty()) {
-            runtime::TlsOptions tls;
-            tls.trusted_ca_file = globals.cacert;
-            tls.certificate_file = globals.cert;
-            tls.key_file = globals.key;
-            tls.alpn = {"h2"};
-            auto context = runtime::TlsContext::client(tls);
-            if (!context) {
-                return rpc::Outcome::of(rpc::Status{rpc::StatusCode::InvalidArgument, context.error().what, {}});
-            }
-            options.tls = *context;
-        }
-        client = rpc::Client::create(state_->world, options);
+        const Result<rpc::ClientOptions> options = client_options_of(state_->globals, endpoint);
+        if (!options) return rpc::Outcome::of(rpc::Status{rpc::StatusCode::InvalidArgument, options.error().what, {}});
+        client = rpc::Client::create(state_->world, *options);
+    }
+    if (!state_->metadata) state_->metadata = credentials_of(state_->globals);
+    if (!*state_->metadata) {
+        return rpc::Outcome::of(rpc::Status{rpc::StatusCode::Unauthenticated, state_->metadata->error().what, {}});
     }
     const auto timeout = std::chrono::duration_cast<Duration>(std::chrono::duration<double>(state_->globals.timeout_s));
     Result<rpc::Outcome> outcome =
-        runtime::run(state_->reactor, client->call(method, std::move(request), credentials(), timeout));
+        runtime::run(state_->reactor, client->call(method, std::move(request), **state_->metadata, timeout));
     if (!outcome) return rpc::Outcome::of(rpc::status_of(outcome.error()));
     return *std::move(outcome);
 }
@@ -92,23 +111,6 @@ rpc::Outcome NodeClient::call(const std::string& method, Bytes request) {
         return outcome;
     }
     return outcome;
-}
-
-rpc::Metadata NodeClient::credentials() {
-    rpc::Metadata metadata;
-    const std::string user = state_->globals.user;
-    if (user.empty()) return metadata;
-    if (!state_->asked_for_token) {
-        state_->asked_for_token = true;  // The call below comes here, too.
-        etcdserverpb::AuthenticateRequest request;
-        const size_t colon = user.find(':');
-        request.set_name(user.substr(0, colon));
-        if (colon != std::string::npos) request.set_password(user.substr(colon + 1));
-        const auto answer = ask<etcdserverpb::AuthenticateResponse>("/etcdserverpb.Auth/Authenticate", request);
-        if (answer) state_->token = answer->token();
-    }
-    if (!state_->token.empty()) metadata.add("token", state_->token);
-    return metadata;
 }
 
 int failed(const rpc::Status& status) {

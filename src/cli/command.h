@@ -59,11 +59,15 @@ private:
         }
         return response;
     }
-    rpc::Metadata credentials();
-
     struct State;
     std::unique_ptr<State> state_;
 };
+
+/// How to reach `endpoint`, with TLS if the globals say so. Errors: Invalid.
+Result<rpc::ClientOptions> client_options_of(const Globals& globals, const std::string& endpoint);
+
+/// What a call must carry to be made as --user; asks the first endpoint for a token. Errors: Denied, Unavailable.
+Result<rpc::Metadata> credentials_of(const Globals& globals);
 
 /// Prints why to standard error and gives the exit code that tells it.
 int failed(const rpc::Status& status);
@@ -73,6 +77,7 @@ int failed(const Error& error);
 void add_server_commands(CLI::App& app, const Globals& globals, int& exit_code);
 void add_kv_commands(CLI::App& app, const Globals& globals, int& exit_code);
 void add_cluster_commands(CLI::App& app, const Globals& globals, int& exit_code);
+void add_backup_commands(CLI::App& app, const Globals& globals, int& exit_code);
 void add_bench_commands(CLI::App& app, const Globals& globals, int& exit_code);
 void add_config_commands(CLI::App& app, const Globals& globals, int& exit_code);
 

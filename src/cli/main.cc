@@ -28,6 +28,7 @@ int main(int argc, char** argv) {
     add_server_commands(app, globals, exit_code);
     add_kv_commands(app, globals, exit_code);
     add_cluster_commands(app, globals, exit_code);
+    add_backup_commands(app, globals, exit_code);
     add_bench_commands(app, globals, exit_code);
     add_config_commands(app, globals, exit_code);
     try {

@@ -11,14 +11,14 @@ namespace {
 
 constexpr char wal_directory[] = "shard-0/wal";
 
-std::string store_directory(GroupId group) { return "shard-0/kv/" + std::to_string(number_of(group)); }
-
 Result<MakeLog> log_maker(const std::string& consensus) {
     if (consensus == "raft") return MakeLog([](consensus::Options options) { return consensus::make_raft(options); });
     return fail(Code::Invalid, "no consensus protocol \"" + consensus + "\": this release has raft");
 }
 
 }  // namespace
+
+std::string store_directory(GroupId group) { return "shard-0/kv/" + std::to_string(number_of(group)); }
 
 Result<runtime::Address> address_of_url(std::string_view url) {
     std::string_view rest = url;
@@ -46,7 +46,7 @@ Host::~Host() = default;
 runtime::Task<void> Host::open(std::map<GroupId, Model*> models,
                                std::vector<std::unique_ptr<runtime::Listener>> listeners) {
     CO_LET(const std::optional<Identity> identity, co_await load_identity(world_));
-    known_members_ = founding_members();
+    known_members_ = founders_of(options_);
     if (identity) {
         identity_ = *identity;
     } else {
@@ -111,7 +111,7 @@ consensus::Membership Host::first_membership() const {
     consensus::Membership membership;
     if (!founder_ && identity_.boot > 1) {
         // A founder that crashed before its first entry was durable still is one.
-        for (const Member& member : founding_members()) membership.voters.push_back(member.id);
+        for (const Member& member : founders_of(options_)) membership.voters.push_back(member.id);
         if (!std::ranges::binary_search(membership.voters, identity_.node)) membership.voters.clear();
     } else if (founder_) {
         for (const Member& member : known_members_) membership.voters.push_back(member.id);

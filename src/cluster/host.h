@@ -107,7 +107,6 @@ private:
     runtime::Task<Bytes> ask_at(runtime::Address address, Bytes question);
     runtime::Task<Bytes> answer_join(Bytes question);
     runtime::Task<Member> replace_lost(NodeId lost, uint64_t incarnation);
-    std::vector<Member> founding_members() const;
     std::vector<runtime::Address> founder_addresses() const;
 
     // Members (host_members.cc).
@@ -137,6 +136,13 @@ private:
     bool open_ = false;
     bool founder_ = false;
 };
+
+/// The members of the cluster that `options.initial` founds, with the ids that every founder derives. Sorted by id.
+std::vector<Member> founders_of(const HostOptions& options);
+/// Who `options` make this node among them; without incarnation. Errors: Invalid: it is not among them.
+Result<Identity> founder_identity(const HostOptions& options);
+/// Where a group's stores lie in the data directory.
+std::string store_directory(GroupId group);
 
 /// "http://host:port" or "https://host:port" to an address. Errors: Invalid.
 Result<runtime::Address> address_of_url(std::string_view url);

@@ -84,22 +84,43 @@ Result<std::vector<Member>> members_in(const JoinAnswer& answer) {
 
 }  // namespace
 
-std::vector<Member> Host::founding_members() const {
+std::vector<Member> founders_of(const HostOptions& options) {
     std::map<std::string, Member> by_name;
-    for (const auto& [name, url] : options_.initial) {
+    for (const auto& [name, url] : options.initial) {
         by_name[name].name = name;
         by_name[name].peer_urls.push_back(url);
     }
     std::vector<Member> members;
     for (auto& [name, member] : by_name) {
         std::ranges::sort(member.peer_urls);
-        member.id = NodeId{derived_id(options_.token, member.peer_urls)};
+        member.id = NodeId{derived_id(options.token, member.peer_urls)};
         // Who has not started has no name yet, as etcd shows it: it publishes its own.
         member.name.clear();
         members.push_back(std::move(member));
     }
     std::ranges::sort(members, {}, &Member::id);
     return members;
+}
+
+Result<Identity> founder_identity(const HostOptions& options) {
+    const std::vector<Member> founders = founders_of(options);
+    std::vector<std::string> all_urls;
+    for (const Member& member : founders) {
+        all_urls.insert(all_urls.end(), member.peer_urls.begin(), member.peer_urls.end());
+    }
+    std::ranges::sort(all_urls);
+    std::vector<std::string> own_urls = options.advertised_peer_urls;
+    std::ranges::sort(own_urls);
+    const auto self = std::ranges::find(founders, own_urls, &Member::peer_urls);
+    if (self == founders.end()) {
+        return fail(Code::Invalid, "the initial cluster does not name this node's advertised peer URLs (" +
+                                       (own_urls.empty() ? std::string("none") : own_urls.front()) + ")");
+    }
+    Identity identity;
+    identity.cluster = ClusterId{derived_id(options.token, all_urls)};
+    identity.node = self->id;
+    identity.consensus = options.consensus;
+    return identity;
 }
 
 std::vector<runtime::Address> Host::founder_addresses() const {
@@ -118,21 +139,9 @@ runtime::Task<void> Host::become_somebody() {
 }
 
 runtime::Task<void> Host::found_cluster() {
-    std::vector<std::string> all_urls;
-    for (const Member& member : known_members_) {
-        all_urls.insert(all_urls.end(), member.peer_urls.begin(), member.peer_urls.end());
-    }
-    std::ranges::sort(all_urls);
-    identity_.cluster = ClusterId{derived_id(options_.token, all_urls)};
-
-    std::vector<std::string> own_urls = options_.advertised_peer_urls;
-    std::ranges::sort(own_urls);
-    const auto self = std::ranges::find(known_members_, own_urls, &Member::peer_urls);
-    if (self == known_members_.end()) {
-        co_return fail(Code::Invalid, "the initial cluster does not name this node's advertised peer URLs (" +
-                                          (own_urls.empty() ? std::string("none") : own_urls.front()) + ")");
-    }
-    identity_.node = self->id;
+    CO_LET(const Identity founder, founder_identity(options_));
+    identity_.cluster = founder.cluster;
+    identity_.node = founder.node;
 
     // A wiped disk looks like a new one. If the others have formed the cluster before, this node is not the member it thinks it is.
     const Instant give_up = world_.reactor.now() + options_.founding_wait;
