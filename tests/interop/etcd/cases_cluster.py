@@ -124,6 +124,20 @@ def member_refusals(c):
     names(c, c.connection().call('Cluster/MemberList'))
 
 
+@case('single')
+def ids(c):
+    """A cluster and its only member have different ids, which a restart does not change."""
+    seen = []
+    for _ in range(2):
+        header = c.connection().call('KV/Range', key=b'k').header
+        seen.append((header.cluster_id, header.member_id))
+        c.cluster.nodes[0].stop()
+        c.cluster.nodes[0].start()
+        c.cluster.await_ready()
+        c.connections.clear()
+    c.note(f'cluster and member differ: {seen[0][0] != seen[0][1]}; they stay: {seen[0] == seen[1]}')
+
+
 @case('fresh', nodes=3)
 def grow_and_shrink(c):
     """A fourth member is added, started, updated, removed; writes go on."""

@@ -28,7 +28,7 @@ def metrics(c):
               'etcd_disk_wal_fsync_duration_seconds', 'etcd_disk_backend_commit_duration_seconds',
               'etcd_mvcc_db_total_size_in_bytes', 'etcd_mvcc_db_total_size_in_use_in_bytes',
               'etcd_network_client_grpc_received_bytes_total', 'etcd_network_client_grpc_sent_bytes_total',
-              'etcd_network_peer_round_trip_time_seconds', 'etcd_network_peer_sent_bytes_total', 'grpc_server_started_total',
+              'etcd_network_peer_sent_bytes_total', 'grpc_server_started_total',
               'grpc_server_handled_total', 'process_resident_memory_bytes', 'process_open_fds',
               'etcd_debugging_mvcc_keys_total', 'etcd_debugging_mvcc_watcher_total', 'etcd_server_version',
               'etcd_cluster_version', 'process_start_time_seconds')

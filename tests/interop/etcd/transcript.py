@@ -29,7 +29,7 @@ class Names:
     def __init__(self, cluster):
         self.cluster, self.base = cluster, 0
         self.known, self.members = {}, {}
-        self.count = 0
+        self.count, self.cluster_id = 0, 0
 
     def begin(self, base):
         """A new case: forgets the ids of the last one (members keep their names)."""
@@ -38,15 +38,18 @@ class Names:
 
     def learn_members(self, answer):
         """Names the members of a MemberListResponse, and the cluster."""
-        self.members = {answer.header.cluster_id: '<cluster>'}
+        self.cluster_id, self.members = answer.header.cluster_id, {}
+        names = [node.name for node in self.cluster.nodes]
         for member in answer.members:
-            number = [node.name for node in self.cluster.nodes].index(member.name) + 1
+            number = names.index(member.name) + 1 if member.name in names else 'not started'
             self.members[member.ID] = f'<member {number}>'
 
     def id(self, number):
         """The name of an id."""
         if number < ID_MIN:
             return number
+        if number == self.cluster_id and number not in self.members:
+            return '<cluster>'
         if number not in self.known:
             self.count += 1
             self.known[number] = f'<id {self.count}>'
@@ -81,6 +84,8 @@ class Names:
             return VARYING[name]
         if name in REVISIONS:
             return self.revision(int(value))
+        if name in ('cluster_id', 'ClusterID') and int(value) == self.cluster_id:
+            return '<cluster>'
         if name in IDS and str(value).lstrip('-').isdigit():
             return self.id(int(value))
         return value
