@@ -86,7 +86,7 @@ class Launcher(unittest.TestCase):
 
     def test_says_which_flags_have_no_effect(self):
         """They are accepted, each with a line in the log."""
-        status, out, _ = self.launch('--enable-pprof', '--logger=zap', '--snapshot-count', '5000')
+        status, out, _ = self.launch(*MEMBER, '--enable-pprof', '--logger=zap', '--snapshot-count', '5000')
         self.assertEqual(status, 0)
         flags = {json.loads(line)['flag'] for line in out.splitlines() if line.startswith('{')}
         self.assertEqual(flags, {'enable-pprof', 'logger', 'snapshot-count'})
