@@ -74,6 +74,11 @@ int Http2Connection::header(const nghttp2_frame& frame, nghttp2_rcbuf* name, ngh
         return abuse(NGHTTP2_ENHANCE_YOUR_CALM, "header list too large");
     }
     const bool trailers = frame.headers.cat != NGHTTP2_HCAT_REQUEST;
+    if (trailers) {
+        (void)head_.rules.admit_trailer(view_of(name), view_of(value));
+    } else if (!head_.rules.admit(view_of(name), view_of(value))) {
+        return 0;  // Looked at when the head is whole.
+    }
     if (!trailers && head_.bytes <= service_.options.header_bytes_max) keep_field(name, value);
     return 0;
 }
@@ -112,9 +117,14 @@ int Http2Connection::frame_received(const nghttp2_frame& frame) {
 }
 
 void Http2Connection::end_of_headers(const nghttp2_frame& frame) {
-    if (frame.headers.cat == NGHTTP2_HCAT_REQUEST) {
+    const bool request = frame.headers.cat == NGHTTP2_HCAT_REQUEST;
+    const bool well_formed =
+        request ? head_.rules.is_complete() : ends_stream(frame) && head_.rules.admit_trailer("x", "");
+    if (!well_formed) {
+        (void)nghttp2_submit_rst_stream(raw(), NGHTTP2_FLAG_NONE, frame.hd.stream_id, NGHTTP2_PROTOCOL_ERROR);
+    } else if (request) {
         dispatch(ends_stream(frame));
-    } else if (ends_stream(frame)) {
+    } else {
         if (Http2Stream* stream = stream_of(frame.hd.stream_id)) stream->take_end();
     }
     head_ = RequestHead();

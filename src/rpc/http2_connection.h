@@ -6,6 +6,7 @@
 
 #include "rpc/flood_guard.h"
 #include "rpc/grpc_call.h"
+#include "rpc/header_rules.h"
 #include "rpc/http2_session.h"
 #include "rpc/service.h"
 
@@ -27,6 +28,7 @@ private:
         size_t bytes = 0;  // As RFC 9113, section 6.5.2 counts them.
         HeaderText method, path, authority, content_type, timeout, encoding;
         std::vector<HeaderField> fields;
+        HeaderRules rules;
     };
 
     int begin_frame(const nghttp2_frame_hd& header) override;

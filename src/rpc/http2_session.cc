@@ -124,6 +124,8 @@ Http2Session::Http2Session(runtime::Reactor& reactor, runtime::Stream& transport
     ENSURE(nghttp2_option_new(&option) == 0);
     nghttp2_option_set_no_closed_streams(option, 1);
     nghttp2_option_set_no_auto_window_update(option, 1);
+    // Requests' heads are checked by header_rules, which takes what Go's clients send.
+    if (side == Side::Server) nghttp2_option_set_no_http_messaging(option, 1);
     // Rapid resets are counted by the server's own guard, on the reactor's clock.
     nghttp2_option_set_stream_reset_rate_limit(option, UINT64_MAX, UINT64_MAX);
     const int made = side == Side::Server ? nghttp2_session_server_new2(&session_, Callbacks::table(), this, option)

@@ -202,6 +202,7 @@ TEST(Snapshot, EndsWithTheDigestOfItsBlobs) {
     unsigned char digest[SHA256_DIGEST_LENGTH];
     SHA256(reinterpret_cast<const unsigned char*>(all.data()), all.size(), digest);
     EXPECT_EQ(parts[2].blob(), std::string(reinterpret_cast<char*>(digest), sizeof digest));
+    desk.stop();
 }
 
 TEST(Snapshot, IsRefusedByCoord) {
@@ -213,6 +214,7 @@ TEST(Snapshot, IsRefusedByCoord) {
     desk.start(call, status);
     EXPECT_TRUE(status && status->code == StatusCode::PermissionDenied);
     EXPECT_TRUE(call.sent.empty());
+    desk.stop();
 }
 
 }  // namespace

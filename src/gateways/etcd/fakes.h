@@ -266,6 +266,8 @@ struct Desk {
     void start(FakeCall& call, std::optional<rpc::Status>& status);
     /// Runs one exchange to its end.
     void serve(FakeExchange& exchange);
+    /// Ends all streams. REQUIRES: called while their calls and statuses live.
+    void stop() { ENSURE(runtime::run(reactor, tasks.stop()).has_value()); }
     void settle() { reactor.run_for(std::chrono::milliseconds(1)); }
 
     runtime::SimReactor reactor{1};

@@ -174,6 +174,7 @@ TEST(Learner, ServesOnlySerializableReadsStatusAndSnapshot) {
     std::optional<rpc::Status> status;
     desk.start(snapshot, status);
     EXPECT_TRUE(status && status->ok());
+    desk.stop();
 }
 
 TEST(Learner, ServesAllOnceItIsPromoted) {
@@ -196,6 +197,7 @@ TEST(RangeStream, SendsThePartsInOrder) {
     ASSERT_TRUE(status && status->ok());
     ASSERT_EQ(call.sent.size(), 3u);
     EXPECT_EQ(call.sent[2].view(), desk.coord.range_parts[2].SerializeAsString());
+    desk.stop();
 }
 
 TEST(RangeStream, NamesWhatItDoesNotSupport) {
@@ -214,6 +216,7 @@ TEST(RangeStream, NamesWhatItDoesNotSupport) {
     EXPECT_EQ(text(filters), "RangeStream does not support revision filters");
     filters.set_sort_order(pb::RangeRequest::DESCEND);
     EXPECT_EQ(text(filters), "RangeStream does not support custom sort orders");
+    desk.stop();
 }
 
 TEST(LeaseKeepAlive, AnswersEachRenewalUntilTheClientIsDone) {
@@ -236,6 +239,7 @@ TEST(LeaseKeepAlive, AnswersEachRenewalUntilTheClientIsDone) {
     call.finish();
     desk.settle();
     EXPECT_TRUE(status && status->ok());
+    desk.stop();
 }
 
 TEST(Health, ServesAndFollowsChanges) {
@@ -256,6 +260,7 @@ TEST(Health, ServesAndFollowsChanges) {
     EXPECT_EQ(state(), grpc::health::v1::HealthCheckResponse::NOT_SERVING);
     request.set_service("etcdserverpb.KV");
     EXPECT_EQ(desk.call("/grpc.health.v1.Health/Check", octets(request)).status.code, StatusCode::NotFound);
+    desk.stop();
 }
 
 grpc::reflection::v1::ServerReflectionResponse reflect(Desk& desk,

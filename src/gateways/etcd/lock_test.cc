@@ -197,6 +197,7 @@ TEST(Observe, TellsOfEveryLeaderAndItsValues) {
     }
     EXPECT_EQ(values, (std::vector<std::string>{"a", "b", "c"}));
     EXPECT_FALSE(status.has_value());
+    desk.stop();
 }
 
 }  // namespace

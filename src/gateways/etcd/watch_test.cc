@@ -61,6 +61,7 @@ TEST(Watch, SendsEventsInOrder) {
     EXPECT_EQ(response_of(call.sent[1]).events(0).kv().value(), "1");
     EXPECT_EQ(response_of(call.sent[2]).events(0).type(), mvccpb::Event::DELETE);
     EXPECT_FALSE(status.has_value());
+    desk.stop();
 }
 
 // A one-shot HTTP request ends its body at once and still wants its events.
@@ -75,6 +76,7 @@ TEST(Watch, OutlivesTheEndOfTheClientsRequests) {
     desk.settle();
     EXPECT_EQ(call.sent.size(), 2u);
     EXPECT_FALSE(status.has_value());
+    desk.stop();
 }
 
 TEST(Watch, EndsWhenTheClientCannotBeWrittenTo) {
@@ -86,6 +88,7 @@ TEST(Watch, EndsWhenTheClientCannotBeWrittenTo) {
     desk.start(call, status);
     EXPECT_TRUE(status.has_value());
     EXPECT_EQ(desk.coord.live_streams, 0u);
+    desk.stop();
 }
 
 TEST(Watch, FreesItsWatchersWhenTheCallIsCanceled) {
@@ -107,6 +110,7 @@ TEST(Watch, RefusesOctetsThatAreNoRequest) {
     std::optional<rpc::Status> status;
     desk.start(call, status);
     EXPECT_TRUE(status && status->code == rpc::StatusCode::Internal);
+    desk.stop();
 }
 
 TEST(LeaderGuard, EndsStreamsAfterThreeElectionTimeoutsWithoutALeader) {
@@ -123,6 +127,7 @@ TEST(LeaderGuard, EndsStreamsAfterThreeElectionTimeoutsWithoutALeader) {
     ASSERT_TRUE(status.has_value());
     EXPECT_EQ(status->message, "etcdserver: no leader");
     EXPECT_FALSE(other_status.has_value());
+    desk.stop();
 }
 
 TEST(LeaderGuard, ForgivesShortElections) {
@@ -138,6 +143,7 @@ TEST(LeaderGuard, ForgivesShortElections) {
         desk.reactor.run_for(std::chrono::milliseconds(1000));
     }
     EXPECT_FALSE(status.has_value());
+    desk.stop();
 }
 
 }  // namespace
