@@ -20,7 +20,8 @@
 namespace polis::cli {
 namespace {
 
-using namespace etcdserverpb;
+using etcdserverpb::PutRequest;
+using etcdserverpb::RangeRequest;
 
 struct Load {
     std::string workload;

@@ -11,7 +11,19 @@
 namespace polis::cli {
 namespace {
 
-using namespace etcdserverpb;
+using etcdserverpb::Member;
+using etcdserverpb::MemberAddRequest;
+using etcdserverpb::MemberAddResponse;
+using etcdserverpb::MemberListRequest;
+using etcdserverpb::MemberListResponse;
+using etcdserverpb::MemberPromoteRequest;
+using etcdserverpb::MemberPromoteResponse;
+using etcdserverpb::MemberRemoveRequest;
+using etcdserverpb::MemberRemoveResponse;
+using etcdserverpb::MemberUpdateRequest;
+using etcdserverpb::MemberUpdateResponse;
+using etcdserverpb::StatusRequest;
+using etcdserverpb::StatusResponse;
 
 std::string joined(const google::protobuf::RepeatedPtrField<std::string>& texts) {
     std::string out;

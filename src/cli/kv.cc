@@ -10,7 +10,12 @@
 namespace polis::cli {
 namespace {
 
-using namespace etcdserverpb;
+using etcdserverpb::DeleteRangeRequest;
+using etcdserverpb::DeleteRangeResponse;
+using etcdserverpb::PutRequest;
+using etcdserverpb::PutResponse;
+using etcdserverpb::RangeRequest;
+using etcdserverpb::RangeResponse;
 
 // The end of the range of all keys that begin with `prefix`.
 std::string prefix_end(std::string prefix) {

@@ -69,6 +69,8 @@ public:
 
     /// Starts a life. REQUIRES: dead. `options`: initial, join, timing; the rest is filled in.
     void start(HostOptions options);
+    /// Makes its disk that of a founder restored from a backup. REQUIRES: dead.
+    Result<void> restore(HostOptions options, const std::function<Result<void>(storage::Store&)>& fill);
     /// As by a power cut.
     void kill();
     /// As by SIGTERM.
@@ -90,6 +92,7 @@ private:
         std::shared_ptr<storage::MemoryStore> next;
     };
     void end_life();
+    void complete(HostOptions& options);
 
     runtime::SimReactor& reactor_;
     runtime::SimNetwork& network_;
@@ -120,6 +123,7 @@ public:
 
     /// Starts (or starts again) node `number` as a founder.
     void start(int number);
+    Result<void> restore(int number, const std::function<Result<void>(storage::Store&)>& fill);
     /// A further node that is not a founder; returns its number. Its peer URL is url_of(number).
     int add_node();
     void start_joining(int number);

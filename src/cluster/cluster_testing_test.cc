@@ -2,6 +2,7 @@
 #include "cluster/cluster_testing.h"
 
 #include "base/ensure.h"
+#include "cluster/restore.h"
 
 namespace polis::cluster {
 
@@ -57,15 +58,29 @@ SimNode::~SimNode() {
     if (alive()) kill();
 }
 
-void SimNode::start(HostOptions options) {
-    ENSURE(!alive());
-    network_.power_on(name_);
-    mount_ = disk_->mount();
+void SimNode::complete(HostOptions& options) {
     options.name = name_;
     options.wal.segment_bytes = 1u << 20;
     options.wal.reserve_bytes = 0;
     options.replica.keep_entries = 10;
     options.make_shelf = [this](GroupId group) { return std::make_unique<Shelf>(stores_[group], living_stores_); };
+}
+
+Result<void> SimNode::restore(HostOptions options, const std::function<Result<void>(storage::Store&)>& fill) {
+    ENSURE(!alive());
+    complete(options);
+    const std::unique_ptr<runtime::Disk> mount = disk_->mount();
+    const runtime::World world{reactor_, network_.host(name_), *mount, random_, pool_};
+    const Result<void> restored = runtime::run(reactor_, restore_node(world, options, fill));
+    living_stores_.clear();
+    return restored;
+}
+
+void SimNode::start(HostOptions options) {
+    ENSURE(!alive());
+    network_.power_on(name_);
+    mount_ = disk_->mount();
+    complete(options);
     runtime::Network& network = network_.host(name_);
     const runtime::World world{reactor_, network, *mount_, random_, pool_};
     host_ = std::make_unique<Host>(world, std::move(options));
@@ -136,6 +151,10 @@ HostOptions SimCluster::options_of(int number) const {
 }
 
 void SimCluster::start(int number) { node(number).start(options_of(number)); }
+
+Result<void> SimCluster::restore(int number, const std::function<Result<void>(storage::Store&)>& fill) {
+    return node(number).restore(options_of(number), fill);
+}
 
 void SimCluster::start_joining(int number) {
     HostOptions options = options_of(number);

@@ -49,6 +49,8 @@ runtime::Task<void> Host::open(std::map<GroupId, Model*> models,
     known_members_ = founders_of(options_);
     if (identity) {
         identity_ = *identity;
+        const auto is_self = [this](const Member& member) { return member.id == identity_.node; };
+        founder_ = std::ranges::any_of(known_members_, is_self);
     } else {
         // Whoever asks meanwhile is told that we are new, too.
         identity_.incarnation = world_.random.next();
@@ -107,15 +109,11 @@ runtime::Task<void> Host::open_replica(GroupId group, Model& model, storage::Sto
     co_return runtime::done();
 }
 
+// Only of use to a group whose store is empty: a founder's, whether or not it has crashed since it became one.
 consensus::Membership Host::first_membership() const {
     consensus::Membership membership;
-    if (!founder_ && identity_.boot > 1) {
-        // A founder that crashed before its first entry was durable still is one.
-        for (const Member& member : founders_of(options_)) membership.voters.push_back(member.id);
-        if (!std::ranges::binary_search(membership.voters, identity_.node)) membership.voters.clear();
-    } else if (founder_) {
-        for (const Member& member : known_members_) membership.voters.push_back(member.id);
-    }
+    if (!founder_) return membership;
+    for (const Member& member : founders_of(options_)) membership.voters.push_back(member.id);
     std::ranges::sort(membership.voters);
     return membership;
 }

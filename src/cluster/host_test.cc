@@ -220,6 +220,22 @@ TEST_P(HostStory, ANodeTooFarBehindGetsASnapshot) {
     EXPECT_EQ(cluster.node(away).replica().status().snapshots_received, 1u);
 }
 
+TEST_P(HostStory, FoundersRestoredFromABackupBeginWithItsState) {
+    SimCluster cluster(seed(), 3);
+    const auto fill = [](storage::Store& store) {
+        storage::Batch batch;
+        batch.put("vk", "kept");
+        batch.put("nk", "7");
+        return store.write(batch);
+    };
+    for (int number = 1; number <= 3; ++number) ASSERT_TRUE(cluster.restore(number, fill).has_value());
+    EXPECT_EQ(cluster.restore(1, fill).error().code, Code::Exists);
+    for (int number = 1; number <= 3; ++number) cluster.start(number);
+    for (int number = 1; number <= 3; ++number) EXPECT_EQ(cluster.read(number, "k").value(), "kept");
+    EXPECT_EQ(cluster.propose(2, "k=new").value(), "8");
+    ASSERT_TRUE(cluster.eventually([&] { return cluster.node(3).host().is_founded(); }));
+}
+
 TEST_P(HostStory, LeadershipMovesOnDemand) {
     SimCluster cluster(seed(), 3);
     for (int number = 1; number <= 3; ++number) cluster.start(number);

@@ -20,7 +20,9 @@ runtime::Task<void> restore_node(runtime::World world, const HostOptions& option
     for (const Member& member : founders_of(options)) state.membership.voters.push_back(member.id);
     std::ranges::sort(state.membership.voters);
 
-    const auto shelf = make_disk_shelf(world, store_directory(GroupId::Coord), options.coord_store);
+    const std::unique_ptr<StoreShelf> shelf =
+        options.make_shelf ? options.make_shelf(GroupId::Coord)
+                           : make_disk_shelf(world, store_directory(GroupId::Coord), options.coord_store);
     CO_LET(const std::unique_ptr<storage::Store> store, co_await shelf->open_current());
     CO_TRY(fill(*store));
     storage::Overlay overlay(*store);

@@ -150,7 +150,11 @@ TEST_F(ServerAndClient, EndedCallsLeaveNoMemoryBehind) {
     };
     call_many();
     const size_t before = mallinfo2().uordblks;
-    if (before == 0) GTEST_SKIP() << "the allocator does not tell";
+#if defined(__SANITIZE_ADDRESS__) || (defined(__has_feature) && __has_feature(address_sanitizer))
+    // The sanitizer's allocator does not tell; it finds what is left behind by itself, at the end.
+#else
+    ASSERT_GT(before, 0u);
+#endif
     call_many();
     EXPECT_LT(mallinfo2().uordblks, before + (64u << 10));
 }

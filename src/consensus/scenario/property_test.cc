@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
-#include <iostream>
 
 #include "consensus/raft/raft.h"
 #include "consensus/scenario/group_world.h"

@@ -8,9 +8,8 @@
 #include "services/coord/model.h"
 #include "storage/kv/memory_store.h"
 
+namespace polis {
 namespace {
-
-using namespace polis;
 
 /// A node: applies commands, in batches of its own size.
 class Node {
@@ -56,3 +55,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     ENSURE(one_by_one.hash() == batched.hash());
     return 0;
 }
+
+}  // namespace polis

@@ -1,9 +1,7 @@
 #include <algorithm>
-#include <chrono>
 #include <limits>
 #include <map>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include "codec/etcd/lease.pb.h"
@@ -158,7 +156,7 @@ private:
             Result<void> written = store_.write(batch_);
             if (written) break;
             if (written.error().code != Code::Overloaded) return written;
-            std::this_thread::sleep_for(std::chrono::milliseconds(10));  // Compaction catches up.
+            TRY(store_.flush());  // Waits until there is room again.
         }
         batch_.clear();
         return {};

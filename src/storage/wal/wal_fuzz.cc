@@ -5,10 +5,8 @@
 #include "storage/wal/flush_reader.h"
 #include "storage/wal/recovery.h"
 
+namespace polis::storage {
 namespace {
-
-using namespace polis;
-using namespace polis::storage;
 
 constexpr uint64_t identity = 0x1122334455667788;
 
@@ -57,3 +55,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     }
     return 0;
 }
+
+}  // namespace polis::storage
