@@ -142,11 +142,11 @@ def snapshot(c):
     c.note(f'revision {out.split(", ")[1:2]}, no hash of zero: {not out.startswith("0,")}')
     c.ctl('snapshot', 'status', 'absent.db', record=False)
     c.ctl('snapshot', 'save')
-    node = c.cluster.nodes[0]
-    out = c.ctl('snapshot', 'restore', 'saved.db', '--name=restored', f'--data-dir={c.cluster.folder}/restored',
-                '--initial-cluster=restored=http://127.0.3.99:2380', '--initial-advertise-peer-urls=http://127.0.3.99:2380',
-                record=False)
-    restored = start_restored(c, f'{c.cluster.folder}/restored')
+    address = '127.0.3.98' if c.cluster.network.startswith('127.0.1') else '127.0.3.99'  # The two sides run at once.
+    c.ctl('snapshot', 'restore', 'saved.db', '--name=restored', f'--data-dir={c.cluster.folder}/restored',
+                f'--initial-cluster=restored=http://{address}:2380',
+          f'--initial-advertise-peer-urls=http://{address}:2380', record=False)
+    restored = start_restored(c, address, f'{c.cluster.folder}/restored')
     try:
         answer = restored.call('KV/Range', key=b'\0', range_end=b'\0')
         c.note(f'{answer.count} keys, revision {answer.header.revision}, last {answer.kvs[-1].key} lease {answer.kvs[-1].lease}')
@@ -154,21 +154,20 @@ def snapshot(c):
     finally:
         restored.close()
         restored.node.stop()
-    assert node
 
 
-def start_restored(c, folder):
+def start_restored(c, address, folder):
     """An etcd on a restored folder: a snapshot of ours must be one that etcd itself can run from."""
     from messages import Connection
     from nodes import Cluster
-    cluster = Cluster('etcd', '127.0.3.99', 1, folder=c.cluster.folder)
+    cluster = Cluster('etcd', address, 1, folder=c.cluster.folder)
     node = cluster.nodes[0]
     node.name = 'restored'
-    node.flags.update({'name': 'restored', 'data-dir': folder, 'initial-cluster': 'restored=http://127.0.3.99:2380',
+    node.flags.update({'name': 'restored', 'data-dir': folder, 'initial-cluster': f'restored=http://{address}:2380',
                        'initial-cluster-token': 'etcd-cluster'})
     node.start()
     cluster.await_ready()
-    connection = Connection('127.0.3.99:2379')
+    connection = Connection(f'{address}:2379')
     connection.node = node
     return connection
 

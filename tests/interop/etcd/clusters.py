@@ -1,6 +1,7 @@
 """The two sides of a comparison: for each kind of cluster that cases ask for, one of the oracle's and one of ours."""
 import pathlib
 import tempfile
+import time
 
 from case import Case
 from certificates import Authority
@@ -58,7 +59,12 @@ class Side:
     def ready(self, case):
         """Lets the case's names know where it begins."""
         connection = case.connection()
-        case.names.learn_members(connection.call('Cluster/MemberList'))
+        members = connection.call('Cluster/MemberList')
+        deadline = time.monotonic() + 10
+        while not all(member.name for member in members.members) and time.monotonic() < deadline:
+            time.sleep(0.05)  # A member's name is known to others a moment after it serves.
+            members = connection.call('Cluster/MemberList')
+        case.names.learn_members(members)
         case.names.begin(connection.call('KV/Range', key=b'\0').header.revision)
         return case
 
