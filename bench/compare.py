@@ -60,6 +60,11 @@ def memory_megabytes(cluster):
 
 def measure(cluster, arguments, seconds):
     """One load on one cluster: the generator's figures, and the servers' processor time for each call."""
+    if not arguments[0].startswith('put'):
+        # What is to be read is written first, so that only the reads are charged.
+        subprocess.run([binary(), '--endpoints', ','.join(cluster.endpoints), 'bench', *arguments, '--seconds=0'],
+                       check=True, timeout=120)
+        arguments = [*arguments, '--prepared']
     before = cpu_seconds(cluster)
     done = subprocess.run([binary(), '--endpoints', ','.join(cluster.endpoints), '--format=json', 'bench', *arguments,
                            f'--seconds={seconds}', '--warmup=1'], capture_output=True, text=True, timeout=seconds + 60)

@@ -34,6 +34,7 @@ struct Load {
     int keys = 10'000;
     int range_keys = 1000;
     std::string prefix = "bench/";
+    bool prepared = false;
 };
 
 /// Latencies in buckets of about 1.5 % width: 64 linear steps in each power of two, in nanoseconds.
@@ -123,6 +124,7 @@ private:
 
     runtime::Task<void> load_and_measure() {
         CO_TRY(co_await prepare());
+        if (load_.seconds == 0) co_return runtime::done();
         runtime::TaskGroup workers(reactor_);
         begin_ = reactor_.now() + seconds_of(load_.warmup_seconds);
         end_ = begin_ + seconds_of(load_.seconds);
@@ -137,13 +139,26 @@ private:
 
     // Reads need something to read.
     runtime::Task<void> prepare() {
-        if (load_.workload == "put") co_return runtime::done();
+        if (load_.workload == "put" || load_.prepared) co_return runtime::done();
         const int count = load_.workload == "range" ? load_.range_keys : std::min(load_.keys, 10'000);
-        for (int i = 0; i < count; ++i) {
+        constexpr int writers_count = 64;
+        runtime::TaskGroup writers(reactor_);
+        for (int first = 0; first < writers_count; ++first)
+            writers.spawn("prepare", write_keys(first, count, writers_count));
+        CO_TRY(co_await writers.join());
+        if (errors_ > 0) co_return fail(Code::Unavailable, first_error_);
+        co_return runtime::done();
+    }
+
+    runtime::Task<void> write_keys(int first, int count, int step) {
+        rpc::Client& client = *clients_[static_cast<size_t>(first) % clients_.size()];
+        const std::string method = "/etcdserverpb.KV/Put";
+        for (int i = first; i < count; i += step) {
             Bytes request = put_request(static_cast<uint64_t>(i));
-            CO_LET(const rpc::Outcome outcome,
-                   co_await clients_.front()->call("/etcdserverpb.KV/Put", std::move(request)));
-            if (!outcome.status.ok()) co_return fail(Code::Unavailable, outcome.status.message);
+            const Result<rpc::Outcome> outcome = co_await client.call(method, std::move(request));
+            if (!outcome || !outcome->status.ok()) {
+                if (errors_++ == 0) first_error_ = outcome ? outcome->status.message : outcome.error().what;
+            }
         }
         co_return runtime::done();
     }
@@ -219,7 +234,7 @@ private:
     uint64_t errors_ = 0;
     std::string first_error_;
     Instant begin_, end_;
-    double measured_seconds_ = 0;
+    double measured_seconds_ = 1;
 };
 
 }  // namespace
@@ -240,6 +255,8 @@ void add_bench_commands(CLI::App& app, const Globals& globals, int& exit_code) {
     bench->add_option("--keys", load->keys, "How many different keys");
     bench->add_option("--range-keys", load->range_keys, "Keys in a range");
     bench->add_option("--prefix", load->prefix, "Where the keys lie");
+    bench->add_flag("--prepared", load->prepared,
+                    "The keys to be read are there already (from a run with --seconds 0)");
     bench->callback([&globals, &exit_code, load] {
         Generator generator(globals, *load);
         const Result<void> ended = generator.run();
@@ -247,7 +264,7 @@ void add_bench_commands(CLI::App& app, const Globals& globals, int& exit_code) {
             exit_code = failed(ended.error());
             return;
         }
-        generator.print();
+        if (load->seconds > 0) generator.print();
         exit_code = generator.errors() > 0 ? ExitCode::Failed : ExitCode::Ok;
     });
 }

@@ -117,7 +117,8 @@ Result<Identity> founder_identity(const HostOptions& options) {
                                        (own_urls.empty() ? std::string("none") : own_urls.front()) + ")");
     }
     Identity identity;
-    identity.cluster = ClusterId{derived_id(options.token, all_urls)};
+    // Not a member's id, even if there is but one.
+    identity.cluster = ClusterId{derived_id("cluster of " + options.token, all_urls)};
     identity.node = self->id;
     identity.consensus = options.consensus;
     return identity;

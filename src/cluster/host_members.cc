@@ -76,14 +76,15 @@ runtime::Task<Bytes> Host::answer_promote(NodeId id) {
     const auto member = meta_.members().find(id);
     if (member == meta_.members().end()) co_return fail(Code::NotFound, "no such member");
     if (!member->second.member.learner) co_return fail(Code::Invalid, "the member votes already");
+    bool in_sync = member->second.incarnation != 0;  // It has started, and got so far as to say so.
     for (const auto& [group, replica] : replicas_) {
         if (!replica->leadership().ready) continue;
         const consensus::Status core = replica->core_status();
         const auto progress = std::ranges::find(core.progress, id, &consensus::Status::Progress::node);
-        const bool in_sync = progress != core.progress.end() && progress->active &&
-                             progress->matched + options_.timing.catch_up_entries >= core.last;
-        if (!in_sync) co_return fail(Code::Stale, "the learner has not caught up with the leader yet: try again later");
+        in_sync = in_sync && progress != core.progress.end() && progress->active &&
+                  progress->matched.value >= core.last.value - core.last.value / 10;  // As etcd: nine tenths.
     }
+    if (!in_sync) co_return fail(Code::Stale, "the learner has not caught up with the leader yet: try again later");
     MetaCommand promote = PromoteMember{id};
     CO_TRY(co_await command(std::move(promote)));
     co_return Bytes();

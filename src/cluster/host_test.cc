@@ -138,6 +138,25 @@ TEST_P(HostStory, AnAddedNodeCatchesUpAndVotes) {
     EXPECT_EQ(cluster.propose(fourth, "k=20").value(), "21");
 }
 
+TEST_P(HostStory, ALearnerIsPromotedOnceItHasStartedAndCaughtUp) {
+    SimCluster cluster(seed(), 3);
+    for (int number = 1; number <= 3; ++number) cluster.start(number);
+    ASSERT_TRUE(cluster.eventually_led());
+    for (int i = 0; i < 20; ++i) ASSERT_TRUE(cluster.propose(1, "k=" + std::to_string(i)).has_value());
+    const int fourth = cluster.add_node();
+    Host& host = cluster.node(1).host();
+    const auto added = runtime::run(cluster.reactor(), host.add_member({SimCluster::url_of(fourth)}, true));
+    ASSERT_TRUE(added.has_value()) << added.error().what;
+    EXPECT_EQ(runtime::run(cluster.reactor(), host.promote_member(added->id)).error().code, Code::Stale);
+    EXPECT_EQ(runtime::run(cluster.reactor(), host.add_member({"http://elsewhere:2380"}, true)).error().code,
+              Code::Invalid);
+    cluster.start_joining(fourth);
+    ASSERT_TRUE(cluster.eventually(
+        [&] { return runtime::run(cluster.reactor(), host.promote_member(added->id)).has_value(); }));
+    EXPECT_TRUE(cluster.eventually([&] { return !cluster.node(fourth).replica().is_learner(); }));
+    EXPECT_EQ(runtime::run(cluster.reactor(), host.promote_member(added->id)).error().code, Code::Invalid);
+}
+
 // It had got its name but not yet the log: it must find the others again by itself.
 TEST_P(HostStory, ANodeThatDiesWhileJoiningJoinsAtItsNextStart) {
     SimCluster cluster(seed(), 3);

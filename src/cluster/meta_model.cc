@@ -7,6 +7,8 @@
 namespace polis::cluster {
 namespace {
 
+constexpr auto learners_max = 1;  // etcd's --max-learners.
+
 // Keys in the group's store (docs/internals/formats/meta.md): "c" the cluster, "m" + id a member, "x" + id a removed one.
 std::string cluster_row() { return "c"; }
 
@@ -128,6 +130,10 @@ Result<Member> MetaModel::apply(const AddMember& add, storage::Overlay& state) {
         return fail(Code::Exists, "a member of that id is or was there");
     }
     TRY(urls_are_free(add.member.peer_urls, NodeId::Nobody));
+    const auto learners = std::ranges::count_if(members_, [](const auto& one) { return one.second.member.learner; });
+    if (add.member.learner && learners >= learners_max) {
+        return fail(Code::Invalid, "too many learners: promote or remove the one there is first");
+    }
     return save({.member = add.member, .incarnation = 0, .replaces = {}}, state);
 }
 
