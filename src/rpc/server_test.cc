@@ -152,7 +152,9 @@ TEST_F(ServerAndClient, EndedCallsLeaveNoMemoryBehind) {
     const size_t before = mallinfo2().uordblks;
     call_many();
     // A sanitizer's allocator says nothing here (and 0); it finds what is left behind itself, at the end.
-    if (before > 0) EXPECT_LT(mallinfo2().uordblks, before + (64u << 10));
+    if (before > 0) {
+        EXPECT_LT(mallinfo2().uordblks, before + (64u << 10));
+    }
 }
 
 TEST_F(ServerAndClient, PlainHttpIsAnswered) {
