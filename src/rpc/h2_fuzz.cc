@@ -15,7 +15,8 @@ namespace {
 using namespace std::chrono_literals;
 
 runtime::Task<void> send(runtime::Network& network, std::string octets, size_t piece) {
-    CO_LET(const std::unique_ptr<runtime::Stream> stream, co_await network.connect({"server", 2379}, nullptr));
+    runtime::Address address{"server", 2379};
+    CO_LET(const std::unique_ptr<runtime::Stream> stream, co_await network.connect(std::move(address), nullptr));
     for (size_t at = 0; at < octets.size(); at += piece) {
         CO_TRY(co_await stream->write(std::string_view(octets).substr(at, piece)));
     }
