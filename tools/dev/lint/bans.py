@@ -26,6 +26,7 @@ EVERYWHERE = {
     r'\bGTEST_' + r'SKIP\b|\bDISABLED' + r'_\w|EXPECT_TRUE\(true\)': 'a test runs and can fail, or it goes',
     r'\bstd::(endl|cout|cerr)\b': 'base/log.h for logs; std::printf in cli',
     r'#\s*include\s*<iostream>': '<ostream> for operator<<; base/log.h for logs',
+    r'\bco_await\b[^;"]*[(,]\s*\{': 'a named variable: g++ 12 destroys braced temporaries of a co_await twice',
     r'\bassert\s*\(': 'ENSURE, which stays on in release',
     r'(?<!asm )\bvolatile\b(?! std::sig_atomic_t)': 'std::atomic',
     r'\bstd::(auto_ptr|bind)\b|\breinterpret_cast<[^>]*\bint\b': 'a lambda; std::bit_cast',
