@@ -134,7 +134,8 @@ public:
     virtual std::vector<Member> members() const = 0;    // As applied here.
     virtual runtime::Task<void> members_barrier() = 0;  // Linearizable: then members() is current.
 
-    /// Errors of the four: Invalid, Exists, NotFound, Unavailable (not enough started members), Stale (a learner is not in sync).
+    /// Errors of the four: Invalid, Exists, NotFound, Unavailable (not enough started members), Stale (promote: the learner is not in sync;
+    /// add: a voting member cannot be reached, perhaps one that was added and not started yet).
     virtual runtime::Task<Member> add_member(std::vector<std::string> peer_urls, bool learner) = 0;
     virtual runtime::Task<void> remove_member(NodeId id) = 0;
     virtual runtime::Task<void> update_member(NodeId id, std::vector<std::string> peer_urls) = 0;

@@ -31,6 +31,12 @@ runtime::Task<Member> Host::command(MetaCommand command) {
 runtime::Task<Member> Host::add_member(std::vector<std::string> peer_urls, bool learner) {
     for (const std::string& url : peer_urls) CO_TRY(address_of_url(url));
     CO_TRY(co_await until_founded());
+    // One at a time: a newcomer only learns at first, but whoever adds voters faster than they come up is about to lose count.
+    for (const auto& [id, record] : meta_.members()) {
+        const bool reached = id == identity_.node || record.member.learner || peers_->connected(id);
+        if (!learner && !reached)
+            co_return fail(Code::Stale, "a voting member cannot be reached: start or remove it first");
+    }
     Member member;
     member.id = NodeId{world_.random.next()};
     member.peer_urls = std::move(peer_urls);

@@ -51,6 +51,7 @@ Task<Answer<pb::MemberAddResponse>> add(Backend& backend, Credentials who, pb::M
     auto task = backend.cluster.add_member(urls, request.islearner());
     const Result<cluster::Member> added = co_await task;
     if (!added) {
+        if (added.error().code == Code::Stale) co_return Reply(std::unexpected(status_of(Complaint::UnhealthyCluster)));
         const Complaint invalid = request.islearner() ? Complaint::TooManyLearners : Complaint::MemberUrlsInvalid;
         co_return Reply(std::unexpected(member_status(backend, added.error(), invalid)));
     }

@@ -107,6 +107,7 @@ TEST(Members, FailuresHaveEtcdsTexts) {
         {"MemberAdd", voter, Code::Invalid, "given member URLs are invalid"},
         {"MemberAdd", learner, Code::Invalid, "too many learner members in cluster"},
         {"MemberAdd", voter, Code::Unavailable, "re-configuration failed due to not enough started members"},
+        {"MemberAdd", voter, Code::Stale, "unhealthy cluster"},
         {"MemberRemove", {}, Code::NotFound, "member not found"},
         {"MemberUpdate", octets(update), Code::NotFound, "member not found"},
         {"MemberUpdate", octets(update), Code::Exists, "Peer URLs already exists"},

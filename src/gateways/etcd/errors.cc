@@ -84,6 +84,7 @@ constexpr ErrorRow rows[] = {
     {Complaint::TooManyLearners, StatusCode::FailedPrecondition, "etcdserver: too many learner members in cluster"},
     {Complaint::NotEnoughStartedMembers, StatusCode::Unknown,
      "etcdserver: re-configuration failed due to not enough started members"},
+    {Complaint::UnhealthyCluster, StatusCode::Unavailable, "etcdserver: unhealthy cluster"},
     {Complaint::DowngradeVersionFormat, StatusCode::InvalidArgument,
      "etcdserver: wrong downgrade target version format"},
     {Complaint::DowngradeTargetInvalid, StatusCode::InvalidArgument, "etcdserver: invalid downgrade target version"},

@@ -28,6 +28,7 @@ enum class Complaint : uint8_t {
     LearnerNotReady,
     TooManyLearners,
     NotEnoughStartedMembers,
+    UnhealthyCluster,
     DowngradeVersionFormat,
     DowngradeTargetInvalid,
     UnknownMethod,       // An enumerator that etcd does not know, in a field that chooses what to do.
