@@ -100,8 +100,8 @@ public:
 struct CoordStatus {
     int64_t revision = 1;
     int64_t compacted_revision = 0;
-    int64_t db_bytes = 0;         // What the store takes on disk.
-    int64_t db_bytes_in_use = 0;  // Of which live.
+    int64_t db_bytes = 0;         // What the store takes on disk, with what waits to be flushed there.
+    int64_t db_bytes_in_use = 0;  // Of which live; <= db_bytes.
     int64_t quota_bytes = 0;
     std::vector<pb::AlarmMember> alarms;
     uint64_t keys = 0, watchers = 0, watch_streams = 0, slow_watchers = 0, leases = 0;

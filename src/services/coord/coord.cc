@@ -119,8 +119,11 @@ CoordStatus CoordService::status() const {
     CoordStatus status;
     status.revision = mvcc.visible_revision();
     status.compacted_revision = std::max<int64_t>(mvcc.compacted_revision(), 0);
-    status.db_bytes = std::max(static_cast<int64_t>(usage.disk_bytes), mvcc.totals().bytes);
-    status.db_bytes_in_use = mvcc.totals().bytes;
+    // Versions as the quota counts them, or all that is there (users, leases, the tables' own records) if that is more:
+    // a store with anything in it is never shown as empty.
+    const auto stored = static_cast<int64_t>(std::max(usage.live_bytes, usage.unflushed_bytes));
+    status.db_bytes_in_use = std::max(mvcc.totals().bytes, stored);
+    status.db_bytes = std::max(static_cast<int64_t>(usage.disk_bytes + usage.unflushed_bytes), status.db_bytes_in_use);
     status.quota_bytes = static_cast<int64_t>(options_.quota_bytes);
     status.alarms = model_.alarms().all();
     status.keys = static_cast<uint64_t>(mvcc.totals().keys);

@@ -76,6 +76,49 @@ TEST(Coord, LetsBothBranchesOfANestedTxnPutOneKey) {
     EXPECT_EQ(fixture.refusal(fixture.coord->txn(fixture.nobody, request)), Refusal::DuplicateKey);
 }
 
+// etcd's duplicate check takes a delete's range_end "\0" literally, which is no key at all.
+TEST(Coord, ADeleteOfAllKeysIsNoDuplicateOfAPut) {
+    CoordFixture fixture;
+    pb::TxnRequest request;
+    auto& removal = *request.add_success()->mutable_request_delete_range();
+    removal.set_key("a");
+    removal.set_range_end(everything);
+    request.add_success()->mutable_request_put()->set_key("b");
+    EXPECT_TRUE(fixture.get(fixture.coord->txn(fixture.nobody, request)).succeeded());
+    EXPECT_EQ(fixture.get(fixture.coord->range(fixture.nobody, fixture.range_of("b"))).count(), 1);
+    removal.set_range_end("c");
+    EXPECT_EQ(fixture.refusal(fixture.coord->txn(fixture.nobody, request)), Refusal::DuplicateKey);
+}
+
+// A range of its own takes any revision below 1 for the newest.
+TEST(Coord, ARangeAtANegativeRevisionShowsTheNewest) {
+    CoordFixture fixture;
+    fixture.put("a", "1");
+    pb::CompactionRequest compaction;
+    compaction.set_revision(2);
+    fixture.get(fixture.coord->compact(fixture.nobody, compaction));
+    for (const bool serializable : {false, true}) {
+        auto request = fixture.range_of("a");
+        request.set_revision(-1);
+        request.set_serializable(serializable);
+        EXPECT_EQ(fixture.get(fixture.coord->range(fixture.nobody, request)).count(), 1);
+    }
+}
+
+TEST(Coord, ReportsSizesOfWhatIsThere) {
+    CoordFixture fixture;
+    pb::LeaseGrantRequest lease;  // No version of a key, but not nothing either.
+    lease.set_ttl(60);
+    fixture.get(fixture.coord->lease_grant(fixture.nobody, lease));
+    const CoordStatus before = fixture.coord->status();
+    EXPECT_GT(before.db_bytes_in_use, 0);
+    EXPECT_GE(before.db_bytes, before.db_bytes_in_use);
+    fixture.put("a", std::string(10'000, 'x'));
+    const CoordStatus after = fixture.coord->status();
+    EXPECT_GE(after.db_bytes_in_use, before.db_bytes_in_use + 10'000);
+    EXPECT_GE(after.db_bytes, after.db_bytes_in_use);
+}
+
 TEST(Coord, ReadOnlyTxnsStayOutOfTheLog) {
     CoordFixture fixture;
     fixture.put("a", "1");
@@ -315,6 +358,16 @@ TEST(CoordAuth, NeedsRootBeforeItIsEnabled) {
     early.set_name("root");
     early.set_password("p");
     EXPECT_EQ(fixture.refusal(fixture.coord->authenticate(early)), Refusal::AuthNotEnabled);
+}
+
+TEST(CoordAuth, IsEnabledAgainByRootOnly) {
+    AuthFixture fixture;
+    Coord& coord = *fixture.coord;
+    EXPECT_EQ(fixture.refusal(coord.auth_enable(fixture.nobody)), Refusal::UserEmpty);
+    EXPECT_EQ(fixture.refusal(coord.auth_enable(fixture.ann)), Refusal::PermissionDenied);
+    const uint64_t revision = fixture.get(coord.auth_status(fixture.root)).authrevision();
+    fixture.get(coord.auth_enable(fixture.root));
+    EXPECT_EQ(fixture.get(coord.auth_status(fixture.root)).authrevision(), revision);
 }
 
 TEST(CoordAuth, ChecksEveryCallersKeys) {

@@ -11,6 +11,7 @@ namespace {
 
 bool needs_admin(CommandKind kind) {
     switch (kind) {
+        case CommandKind::AuthEnable:  // Before it everybody may; once it is on, root only.
         case CommandKind::AuthDisable:
         case CommandKind::UserAdd:
         case CommandKind::UserList:
@@ -23,7 +24,7 @@ bool needs_admin(CommandKind kind) {
         case CommandKind::RoleDelete:
         case CommandKind::RoleGrantPermission:
         case CommandKind::RoleRevokePermission: return true;
-        default: return false;  // Those that look closer themselves, and AuthEnable: nobody is anybody before it.
+        default: return false;  // Those that look closer themselves.
     }
 }
 

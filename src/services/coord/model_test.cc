@@ -271,6 +271,62 @@ TEST(Txn, FailsAsAWholeBeforeTheFirstWrite) {
     EXPECT_EQ(fixture.put("c", "1"), 2);
 }
 
+TEST(Txn, TellsMistakesOfPutsBeforeThoseOfRanges) {
+    ModelFixture fixture;
+    pb::TxnRequest request;
+    auto future = range_op("a");
+    future.mutable_request_range()->set_revision(99);
+    *request.add_success() = future;
+    auto& nested = *request.add_success()->mutable_request_txn();
+    *nested.add_success() = put_op("b", "");
+    EXPECT_EQ(fixture.txn(request).error(), Refusal::FutureRevision);
+    nested.mutable_success(0)->mutable_request_put()->set_lease(77);
+    EXPECT_EQ(fixture.txn(request).error(), Refusal::LeaseNotFound);
+    nested.mutable_success(0)->mutable_request_put()->set_ignore_value(true);
+    EXPECT_EQ(fixture.txn(request).error(), Refusal::KeyNotFound);
+    // What is not run is not checked.
+    nested.mutable_failure()->Swap(nested.mutable_success());
+    EXPECT_EQ(fixture.txn(request).error(), Refusal::FutureRevision);
+}
+
+// etcd: -1 is the compacted revision of a store that never was compacted, and only what is below that is compacted.
+TEST(Txn, ARangeAtANegativeRevisionIsCompacted) {
+    ModelFixture fixture;
+    fixture.put("a", "1");
+    pb::TxnRequest request;
+    *request.add_success() = range_op("a");
+    request.mutable_success(0)->mutable_request_range()->set_revision(-1);
+    ASSERT_TRUE(fixture.txn(request).has_value());
+    EXPECT_EQ(fixture.txn(request)->responses(0).response_range().count(), 1);
+    request.mutable_success(0)->mutable_request_range()->set_revision(-2);
+    EXPECT_EQ(fixture.txn(request).error(), Refusal::Compacted);
+    ASSERT_TRUE(fixture.compact(2).has_value());
+    request.mutable_success(0)->mutable_request_range()->set_revision(-1);
+    EXPECT_EQ(fixture.txn(request).error(), Refusal::Compacted);
+}
+
+TEST(Txn, KeepsNoValueOfAKeyThatItDeletedItself) {
+    ModelFixture fixture;
+    fixture.put("a", "old");
+    fixture.put("b", "old");
+    pb::TxnRequest request;
+    *request.add_success() = put_op("c", "1");
+    *request.add_success() = delete_op("a");
+    request.mutable_success(1)->mutable_request_delete_range()->set_range_end(std::string(1, '\0'));
+    *request.add_success() = put_op("b", "");
+    for (const bool value : {true, false}) {
+        request.mutable_success(2)->mutable_request_put()->set_ignore_value(value);
+        request.mutable_success(2)->mutable_request_put()->set_ignore_lease(!value);
+        EXPECT_EQ(fixture.txn(request).error(), Refusal::KeyNotFound);
+    }
+    EXPECT_EQ(fixture.get("b"), "old");
+    EXPECT_EQ(fixture.model().mvcc().applied_revision(), 3);
+    // Put before it is deleted, the key is still there.
+    request.mutable_success()->SwapElements(1, 2);
+    ASSERT_TRUE(fixture.txn(request).has_value());
+    EXPECT_EQ(fixture.get("b"), std::nullopt);
+}
+
 // etcd's checker lets a later nested delete follow an earlier nested put: the key is then in one revision twice.
 TEST(Txn, OneRevisionMayPutAndThenDeleteAKey) {
     ModelFixture fixture;

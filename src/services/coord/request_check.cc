@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "services/coord/interval_set.h"
@@ -42,6 +43,8 @@ struct Written {
     IntervalSet deletes;
 };
 
+constexpr std::string_view from_key_on("\0", 1);  // As a range_end: every key from the first on.
+
 using Operations = google::protobuf::RepeatedPtrField<pb::RequestOp>;
 std::expected<Written, Refusal> check_branch(const Operations& operations);
 
@@ -66,6 +69,8 @@ std::expected<Written, Refusal> check_branch(const Operations& operations) {
     for (const auto& each : operations) {
         if (!each.has_request_delete_range()) continue;
         const auto& request = each.request_delete_range();
+        // etcd takes range_end "\0" literally here: [key, "\0") holds no key, so nothing is refused for its sake.
+        if (request.range_end() == from_key_on) continue;
         written.deletes.add(Interval::of(request.key(), request.range_end()));
     }
     for (const auto& each : operations)

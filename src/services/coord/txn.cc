@@ -102,12 +102,12 @@ public:
         : mvcc_(mvcc), reader_(reader), revision_(revision), executing_(executing) {}
 
     /// All compares, those of nested transactions too, are decided on the state before the first write (etcd:
-    /// compareToPath). REQUIRES: called once, first.
+    /// compareToPath). Then what would make an operation fail is found before anything is written: in all puts of the
+    /// branches taken first, then in all ranges, so that of several mistakes etcd's is told. REQUIRES: called once, first.
     Allowed decide(const pb::TxnRequest& request) {
-        path_.push_back(all_hold(request));
-        const auto& branch = path_.back() ? request.success() : request.failure();
-        for (const auto& operation : branch) TRY(decide_operation(operation));
-        return {};
+        choose(request);
+        TRY(check_each(request, &TxnRun::check_write));
+        return check_each(request, &TxnRun::check_range);
     }
 
     /// REQUIRES: decide() allowed it.
@@ -150,17 +150,50 @@ private:
         return any || holds_on_missing(compare);
     }
 
-    /// What would make the operation fail must be known before anything is written.
-    Allowed decide_operation(const pb::RequestOp& operation) {
-        if (operation.has_request_txn()) return decide(operation.request_txn());
-        if (operation.has_request_range())
-            return mvcc_.check_readable(operation.request_range().revision(), revision());
+    void choose(const pb::TxnRequest& request) {
+        path_.push_back(all_hold(request));
+        for (const auto& operation : path_.back() ? request.success() : request.failure())
+            if (operation.has_request_txn()) choose(operation.request_txn());
+    }
+
+    using Check = Allowed (TxnRun::*)(const pb::RequestOp&);
+
+    /// Checks the operations of the branches taken, in the order in which they will run.
+    Allowed check_each(const pb::TxnRequest& request, Check check) {
+        size_t next = 0;
+        TRY(check_taken(request, check, next));
+        ENSURE(next == path_.size());
+        return {};
+    }
+    Allowed check_taken(const pb::TxnRequest& request, Check check, size_t& next) {
+        for (const auto& operation : path_.at(next++) ? request.success() : request.failure())
+            TRY(operation.has_request_txn() ? check_taken(operation.request_txn(), check, next)
+                                            : (this->*check)(operation));
+        return {};
+    }
+
+    Allowed check_write(const pb::RequestOp& operation) {
+        if (operation.has_request_delete_range()) {
+            const auto& request = operation.request_delete_range();
+            removed_.add(Interval::of(request.key(), request.range_end()));
+        }
         if (!operation.has_request_put()) return {};
         const pb::PutRequest& put = operation.request_put();
-        if ((put.ignore_value() || put.ignore_lease()) && !find(put.key())) return refuse(Refusal::KeyNotFound);
+        // No key is put twice, so one that was removed on the way here is still missing when the put runs. etcd looks at
+        // the state before only, and its server ends on such a transaction.
+        const bool needs_previous = put.ignore_value() || put.ignore_lease();
+        if (needs_previous && (removed_.contains(put.key()) || !find(put.key()))) return refuse(Refusal::KeyNotFound);
         if (put.lease() != 0 && executing_ && !executing_->leases.find(put.lease()))
             return refuse(Refusal::LeaseNotFound);
         return {};
+    }
+
+    Allowed check_range(const pb::RequestOp& operation) {
+        if (!operation.has_request_range()) return {};
+        const int64_t wanted = operation.request_range().revision();
+        // Unlike a range of its own, one in a transaction does not take a negative revision for the newest.
+        if (wanted < 0 && wanted < mvcc_.compacted_revision()) return refuse(Refusal::Compacted);
+        return mvcc_.check_readable(wanted, revision());
     }
 
     void run_into(const pb::TxnRequest& request, pb::TxnResponse& response) {
@@ -223,6 +256,7 @@ private:
     Executing* const executing_;  // Null: only reads.
     std::vector<bool> path_;      // Which branch each transaction takes, in the order they are met.
     size_t next_ = 0;             // The next of path_ to run.
+    IntervalSet removed_;         // By the deletes that check_write() has passed.
 };
 
 }  // namespace
