@@ -119,7 +119,7 @@ struct Http2Session::Callbacks {
 };
 
 Http2Session::Http2Session(runtime::Reactor& reactor, runtime::Stream& transport, Side side, const Http2Limits& limits)
-    : reactor_(reactor), transport_(transport), side_(side), held_bytes_max_(limits.connection_window_bytes) {
+    : reactor_(reactor), transport_(transport), held_bytes_max_(limits.connection_window_bytes) {
     nghttp2_option* option = nullptr;
     ENSURE(nghttp2_option_new(&option) == 0);
     nghttp2_option_set_no_closed_streams(option, 1);

@@ -151,7 +151,6 @@ private:
 
     runtime::Reactor& reactor_;
     runtime::Stream& transport_;
-    Side side_;
     nghttp2_session* session_ = nullptr;
     const size_t held_bytes_max_;
 
