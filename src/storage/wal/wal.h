@@ -23,7 +23,7 @@ struct GroupLog {
     std::vector<Entry> membership_entries;
     std::vector<LogRange>
         damaged;  // Ascending, disjoint. If even the header of an entry is lost, its position's ballot
-                  // is that of its predecessor: a lower bound.
+                  // is a guess (its predecessor's, or an older entry's of that slot): do not trust it.
 };
 
 /// Counters for metrics; they only grow, but for the last two.

@@ -274,7 +274,6 @@ TEST(Wal, KeepsAReserveOfFreeSpace) {
     EXPECT_GE(run(machine.reactor, machine.disk.free_bytes()).value(), 100'000u);
 }
 
-// A file system that does not overwrite in place can be full for a block that was written before.
 TEST(Wal, ReportsAReadErrorAsDamageAndGoesOn) {
     Machine machine;
     ASSERT_TRUE(machine.open());
