@@ -222,12 +222,24 @@ def fmt(words):
 
 
 def bench(words):
-    """Micro-benchmarks of the release build. [PATTERN]"""
+    """etcd, failover or size: beside etcd, with tables (--help of each); micro [PATTERN]: the *_bench.cc programs."""
+    kind, *rest = words or ['']
     install('build', 'test')
-    builds.build('release')
+    if kind == 'micro':
+        return bench_micro(rest)
+    if kind not in ('etcd', 'failover', 'size'):
+        raise Failure('what is to be measured?', './x bench etcd | failover | size | micro [PATTERN]')
+    if rest[:1] not in (['-h'], ['--help']) and 'POLIS_BINARY' not in os.environ:
+        builds.polis()
+    return subprocess.run(['/usr/bin/python3', '-s', ROOT / 'bench' / f'{kind}.py', *rest], cwd=ROOT).returncode
+
+
+def bench_micro(words):
+    """Runs the micro-benchmarks of the release build whose name contains the word."""
     programs = [p for p in sorted((ROOT / 'src').rglob('*_bench.cc')) if not words or words[0] in p.stem]
     if not programs:
         raise Failure('no micro-benchmark matches', 'Micro-benchmarks are the *_bench.cc files below src/.')
+    builds.build('release', [program.stem for program in programs])
     for program in programs:
         run([BUILD / 'release' / program.stem])
     return 0
