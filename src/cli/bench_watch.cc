@@ -41,13 +41,13 @@ public:
         const Instant begin = world_.reactor().fresh_now() + seconds_of(load_.warmup_seconds);
         account_.open(begin, begin + seconds_of(load_.seconds));
         observer.spawn("observe", world_.observe(account_));
-        const Result<void> written = co_await write_changes();
+        Result<void> ended = co_await write_changes();
         CO_TRY(co_await observer.stop());
-        if (written) co_await await_delivery();
+        if (ended) ended = co_await await_delivery();
         if (delivered_ != expected() * changes_) {
             account_.failed(std::to_string(expected() * changes_ - delivered_) + " events were not delivered");
         }
-        co_return written;
+        co_return ended;
     }
 
     runtime::Task<void> stop() { co_return co_await streams_.stop(); }
