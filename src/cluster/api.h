@@ -95,7 +95,6 @@ public:
     virtual const storage::Store& store() const = 0;
     virtual LogIndex applied_index() const = 0;
     virtual Leadership leadership() const = 0;
-    virtual bool is_learner() const = 0;
 
     /// Called on every change of leadership, on the reactor.
     virtual void on_leadership(std::function<void(const Leadership&)> listener) = 0;

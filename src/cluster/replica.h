@@ -76,7 +76,8 @@ public:
     const storage::Store& store() const override { return *store_; }
     LogIndex applied_index() const override { return applied_.index; }
     Leadership leadership() const override { return leadership_; }
-    bool is_learner() const override;
+    /// Whether this node does not vote in the group, as far as it knows.
+    bool is_learner() const;
     void on_leadership(std::function<void(const Leadership&)> listener) override;
     runtime::Task<Bytes> ask_leader(Bytes question) override;
     void on_question(std::function<runtime::Task<Bytes>(Bytes)> handler) override { question_ = std::move(handler); }

@@ -50,7 +50,6 @@ constexpr ErrorRow rows[] = {
     {Refusal::InvalidAuthToken, StatusCode::Unauthenticated, "etcdserver: invalid auth token"},
     {Refusal::AuthOldRevision, StatusCode::InvalidArgument, "etcdserver: revision of auth store is old"},
     {Refusal::InvalidAuthManagement, StatusCode::InvalidArgument, "etcdserver: invalid auth management"},
-    {Refusal::LearnerUnsupported, StatusCode::FailedPrecondition, "etcdserver: rpc not supported for learner"},
     {Refusal::MemberNotFound, StatusCode::NotFound, "etcdserver: member not found"},
 
     // What the cluster refuses. Codes that are not here keep the error's own text.

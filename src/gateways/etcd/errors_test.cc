@@ -52,7 +52,6 @@ TEST(ErrorTable, SaysOfEachRefusalWhatEtcdSays) {
         {Refusal::InvalidAuthToken, {StatusCode::Unauthenticated, "invalid auth token"}},
         {Refusal::AuthOldRevision, {StatusCode::InvalidArgument, "revision of auth store is old"}},
         {Refusal::InvalidAuthManagement, {StatusCode::InvalidArgument, "invalid auth management"}},
-        {Refusal::LearnerUnsupported, {StatusCode::FailedPrecondition, "rpc not supported for learner"}},
         {Refusal::MemberNotFound, {StatusCode::NotFound, "member not found"}},
     };
     for (const auto& [refusal, expected] : etcd) {

@@ -56,8 +56,7 @@ enum class Refusal : uint8_t {
     InvalidAuthToken,
     AuthOldRevision,
     InvalidAuthManagement,
-    LearnerUnsupported,  // a linearizable request on a learner
-    MemberNotFound,      // an alarm of an unknown member
+    MemberNotFound,  // an alarm of an unknown member
 };
 
 /// An answer, or why there is none.

@@ -87,11 +87,6 @@ std::expected<Access, Refusal> CoordService::access_of(const Credentials& who) c
     return model_.auth().access_of(caller.principal, caller.auth_revision);
 }
 
-Allowed CoordService::check_member() const {
-    if (replica_.is_learner()) return refuse(Refusal::LearnerUnsupported);
-    return {};
-}
-
 Reply<void> CoordService::permit_admin(const Credentials& who) const {
     LET(const Caller caller, identify(who));
     return model_.auth().permit_admin(caller.principal);

@@ -96,8 +96,6 @@ private:
     /// Who asks, as the log will have it. Refusal: InvalidAuthToken.
     std::expected<Caller, Refusal> identify(const Credentials& who) const;
     std::expected<Access, Refusal> access_of(const Credentials& who) const;
-    /// Learners serve nothing but serializable reads.
-    Allowed check_member() const;
     void complete(pb::ResponseHeader& header) const;
 
     /// Replicates and gives the reply with a complete header.
@@ -161,7 +159,6 @@ private:
 /// REQUIRES: as Replica::propose.
 template <class Response>
 runtime::Task<Reply<Response>> CoordService::propose(const Credentials& who, Bytes command) {
-    if (const auto member = check_member(); !member) co_return Reply<Response>(refuse(member.error()));
     auto caller = identify(who);
     if (!caller) co_return Reply<Response>(refuse(caller.error()));
     CO_LET(const Bytes reply, co_await replica_.propose(*caller, std::move(command)));

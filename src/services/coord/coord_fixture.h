@@ -53,7 +53,6 @@ public:
     const storage::Store& store() const override { return store_; }
     LogIndex applied_index() const override { return index_; }
     cluster::Leadership leadership() const override { return leadership_; }
-    bool is_learner() const override { return learner; }
     void on_leadership(std::function<void(const cluster::Leadership&)> listener) override {
         listener_ = std::move(listener);
     }
@@ -73,7 +72,6 @@ public:
     }
 
     std::vector<Bytes> commands;
-    bool learner = false;
 
 private:
     storage::MemoryStore& store_;

@@ -102,7 +102,6 @@ Task<Reply<pb::TxnResponse>> CoordService::txn(const Credentials& who, pb::TxnRe
 Task<Reply<void>> CoordService::prepare_read(const Credentials& who, bool serializable) {
     if (const auto caller = identify(who); !caller) co_return Reply<void>(refuse(caller.error()));
     if (serializable) co_return Reply<void>();
-    if (const auto member = check_member(); !member) co_return Reply<void>(refuse(member.error()));
     CO_TRY(co_await replica_.read_barrier());
     co_return Reply<void>();
 }

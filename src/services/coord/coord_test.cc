@@ -32,18 +32,6 @@ TEST(Coord, ServesOnlySerializableReadsWithoutALeader) {
     EXPECT_EQ(fixture.get(fixture.coord->range(fixture.nobody, request)).kvs(0).value(), "1");
 }
 
-TEST(Coord, ALearnerServesOnlySerializableReads) {
-    CoordFixture fixture;
-    fixture.put("a", "1");
-    fixture.replica.learner = true;
-    auto request = fixture.range_of("a");
-    EXPECT_EQ(fixture.refusal(fixture.coord->range(fixture.nobody, request)), Refusal::LearnerUnsupported);
-    EXPECT_EQ(fixture.refusal(fixture.coord->put(fixture.nobody, fixture.put_of("a", "2"))),
-              Refusal::LearnerUnsupported);
-    request.set_serializable(true);
-    EXPECT_EQ(fixture.get(fixture.coord->range(fixture.nobody, request)).count(), 1);
-}
-
 TEST(Coord, TellsMistakesAsEtcdDoes) {
     CoordFixture fixture;
     EXPECT_EQ(fixture.refusal(fixture.coord->put(fixture.nobody, fixture.put_of("", "1"))), Refusal::EmptyKey);

@@ -4,8 +4,10 @@ import json
 import os
 import queue
 import re
+import socket
 import subprocess
 import threading
+import time
 import urllib.error
 import urllib.request
 
@@ -157,6 +159,25 @@ class Case:
     def alone(self, key, value=b'', **fields):
         """A put that is not recorded: it only prepares."""
         return self.connection(1).call('KV/Put', key=key, value=value, **fields)
+
+    # ---- waiting ----
+
+    def until(self, condition):
+        """Waits until condition() is true; AssertionError if it is not within SECONDS_MAX."""
+        deadline = time.monotonic() + SECONDS_MAX
+        while not condition():
+            assert time.monotonic() < deadline, f'what the case waits for did not come within {SECONDS_MAX} s'
+            time.sleep(0.05)
+
+    def is_listening(self, node):
+        """Whether a node takes connections. Ask this before the first call to a node that was just started: a gRPC channel that was
+        refused waits longer and longer before it tries again."""
+        host, port = self.cluster.endpoints[node - 1].rsplit(':', 1)
+        try:
+            socket.create_connection((host, int(port)), timeout=1).close()
+        except OSError:
+            return False
+        return True
 
     # ---- HTTP ----
 

@@ -157,6 +157,8 @@ def grow_and_shrink(c):
     c.cluster.nodes.append(node)
     node.start()
     await_started(c, node)
+    # It serves before everybody knows what it is called.
+    c.until(lambda: all(member.name for member in c.connection().call('Cluster/MemberList').members))
     members = c.connection().call('Cluster/MemberList')
     c.names.learn_members(members)
     c.names.known.update(c.names.members)
@@ -166,9 +168,7 @@ def grow_and_shrink(c):
     added = next(member for member in members.members if member.name == 'node4').ID
     c.call('Cluster/MemberRemove', ID=added, record=False)
     names(c, c.connection().call('Cluster/MemberList'))
-    deadline = time.monotonic() + 10
-    while node.process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.1)
+    c.until(lambda: node.process.poll() is not None)
     c.note(f'the removed member has ended: {node.process.poll() is not None}')
     c.cluster.nodes.remove(node)
     node.stop()
@@ -192,12 +192,9 @@ def learner(c):
                        'initial-cluster-state': 'existing'})
     c.cluster.nodes.append(node)
     node.start()
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        answer = c.call('KV/Range', key=b'k', range_end=b'l', count_only=True, serializable=True, node=2, record=False)
-        if answer and answer.count == 50:
-            break
-        time.sleep(0.2)
+    c.until(lambda: c.is_listening(2))
+    everything = dict(key=b'k', range_end=b'l', count_only=True, serializable=True)
+    c.until(lambda: getattr(c.call('KV/Range', **everything, node=2, record=False), 'count', 0) == 50)
     c.call('KV/Range', key=b'k0', node=2)
     c.call('KV/Range', key=b'k0', serializable=True, node=2)
     c.call('KV/Put', key=b'k', node=2)
@@ -207,11 +204,11 @@ def learner(c):
     c.call('Maintenance/Alarm', node=2)
     c.note(f'learner: {c.connection(2).call("Maintenance/Status").isLearner}')
     c.call('Maintenance/MoveLeader', targetID=added.member.ID)
-    deadline = time.monotonic() + 15
-    while c.call('Cluster/MemberPromote', ID=added.member.ID, record=False) is None and time.monotonic() < deadline:
-        time.sleep(0.2)
+    c.until(lambda: c.call('Cluster/MemberPromote', ID=added.member.ID, record=False))
     names(c, c.connection().call('Cluster/MemberList'))
     c.call('Cluster/MemberPromote', ID=added.member.ID)
+    # The promotion is acknowledged when the leader has it; the new voter learns of it a moment later, on both systems.
+    c.until(lambda: not c.connection(2).call('Maintenance/Status').isLearner)
     c.call('KV/Put', key=b'k', value=b'by the new voter', node=2)
     c.note(f'learner: {c.connection(2).call("Maintenance/Status").isLearner}')
 
@@ -223,9 +220,7 @@ def lose_one(c):
     leader = leader_of(c)
     c.cluster.nodes[leader - 1].kill()
     other = leader % 3 + 1
-    deadline = time.monotonic() + 15
-    while c.call('KV/Put', key=b'k', value=b'2', node=other, record=False) is None and time.monotonic() < deadline:
-        time.sleep(0.1)
+    c.until(lambda: c.call('KV/Put', key=b'k', value=b'2', node=other, record=False))
     answer = c.call('KV/Range', key=b'k', node=other, record=False)
     c.note(f'{answer.kvs[0].value}')
     health = c.ctl('endpoint', 'health', endpoints=[c.cluster.endpoints[leader - 1], c.cluster.endpoints[other - 1]], record=False)
