@@ -17,6 +17,7 @@ class Operation:
     outcome: str = 'unknown'  # 'ok'; 'refused': surely not done; 'unknown': perhaps done, perhaps later
     value: str | None = None  # put: what was written, unique in the history; get: what was read, None if absent
     revision: int = 0  # of the answer's header: of the write itself, or at which the read was served
+    error: str = ''  # gRPC's name of why it is not 'ok'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,14 +28,26 @@ class Event:
     value: str | None
 
 
-def check(operations, log, watches=()):
-    """All faults found, as sentences; none means that the history is linearizable and the watches were complete.
+@dataclasses.dataclass
+class Lease:
+    """One lease, with one key of its own that nobody else writes."""
+    key: str
+    ttl: float  # Seconds, as granted.
+    confirmed: float  # When the last grant or renewal that was answered began: it lives so long and its term longer.
+    gone: float | None = None  # When a renewal had been answered that there is no such lease.
+    revocation: str = 'none'  # or 'asked', or 'ok' if it was answered
 
-    log: every change from the first revision on, read at the end from one node; watches: for each stream that ran meanwhile, the
-    revision it began at and the events it got.
+
+def check(operations, log, watches=(), leases=(), seen=None):
+    """All faults found, as sentences; none means that the history is linearizable, watches were complete and leases kept.
+
+    log: every change from the first revision on, read at the end from one node, when no lease is kept alive any more and the last term
+    is over; watches: for each stream that ran meanwhile, the revision it began at and the events it got; seen: for revisions, when the
+    first watch had them.
     """
-    return [*check_log(log), *check_writes(operations, log), *check_real_time(operations, log), *check_reads(operations, log),
-            *(fault for number, watch in enumerate(watches) for fault in check_watch(number, watch, log))]
+    return [*check_log(log), *check_writes(operations, log, leases), *check_real_time(operations, log), *check_reads(operations, log),
+            *(fault for number, watch in enumerate(watches) for fault in check_watch(number, watch, log)),
+            *(fault for lease in leases for fault in check_lease(lease, log, seen or {}))]
 
 
 def check_log(log):
@@ -49,11 +62,11 @@ def check_log(log):
             values[event.value] = event.revision
 
 
-def check_writes(operations, log):
+def check_writes(operations, log, leases=()):
     """Acknowledged writes are there, refused ones are not, and nothing is there that nobody wrote."""
     at = {event.revision: event for event in log}
     attempted = {operation.value: operation for operation in operations if operation.kind == 'put'}
-    deletions = {operation.key for operation in operations if operation.kind == 'delete'}
+    deletions = {operation.key for operation in operations if operation.kind == 'delete'} | {lease.key for lease in leases}
     for operation in operations:
         if operation.kind == 'put' and operation.outcome == 'ok':
             if at.get(operation.revision) != Event(operation.revision, operation.key, operation.value):
@@ -116,3 +129,21 @@ def check_watch(number, watch, log):
                 yield f'watch {number}: change {place} from revision {first} on is {got} and should be {want}'
                 return
         yield f'watch {number}: got {len(events)} changes of {len(expected)}'
+
+
+def check_lease(lease, log, seen):
+    """A lease ends not before its term is over, counted from the beginning of its last answered renewal; in the end it is gone."""
+    earliest = lease.confirmed + lease.ttl
+    changes = [event for event in log if event.key == lease.key]
+    deletions = [event for event in changes if event.value is None]
+    if lease.revocation == 'none':
+        for event in deletions:
+            if seen.get(event.revision, earliest) < earliest:
+                yield (f'lease: {lease.key} was deleted at {event.revision}, {earliest - seen[event.revision]:.3f} s before its term '
+                       f'of {lease.ttl} s was over')
+        if lease.gone is not None and lease.gone < earliest:
+            yield f'lease: that of {lease.key} was said to be gone {earliest - lease.gone:.3f} s before its term of {lease.ttl} s was over'
+    if len(deletions) > 1:
+        yield f'lease: {lease.key} was deleted {len(deletions)} times'
+    if changes and changes[-1].value is not None:
+        yield f'lease: {lease.key} is still there though its lease is over'

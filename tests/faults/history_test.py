@@ -1,7 +1,7 @@
 """Tests of the checker: every kind of violation in a small history is found, and a correct history passes."""
 import unittest
 
-from history import Event, Operation, check
+from history import Event, Lease, Operation, check
 
 
 def put(key, value, start, end, revision, outcome='ok'):
@@ -103,6 +103,45 @@ class Checker(unittest.TestCase):
     def test_finds_a_change_only_a_watch_saw(self):
         """What was told and is not in the log was taken back."""
         self.finds('watch', watches=[(2, [*LOG, Event(7, 'c', 'x')])])
+
+
+class Leases(unittest.TestCase):
+    """What the checker finds about leases."""
+
+    LOG = [Event(2, 'l', '1'), Event(3, 'l', None)]
+    WRITES = [put('l', '1', 0, 1, 2)]
+
+    def faults(self, lease, seen, log=None):
+        """The faults of a history with one lease of 10 s."""
+        return check(self.WRITES, self.LOG if log is None else log, [], [lease], {3: seen})
+
+    def test_accepts_an_expiry_after_the_term(self):
+        """The term is counted from the beginning of the last answered renewal."""
+        self.assertEqual(self.faults(Lease('l', 10, confirmed=5, gone=16), 15.1), [])
+
+    def test_accepts_a_revocation_before_the_term(self):
+        """Who revokes does not wait."""
+        for revocation in ('asked', 'ok'):
+            self.assertEqual(self.faults(Lease('l', 10, confirmed=5, gone=7, revocation=revocation), 6), [])
+
+    def test_accepts_a_lease_without_a_key(self):
+        """The put may have been lost."""
+        self.assertEqual(check([], [], [], [Lease('l', 10, confirmed=5)], {}), [])
+
+    def test_finds_an_early_expiry(self):
+        """Seen by a watch, or told to the one who renews."""
+        self.assertTrue(any('before its term' in fault for fault in self.faults(Lease('l', 10, confirmed=5), 14.9)))
+        self.assertTrue(any('said to be gone' in fault for fault in self.faults(Lease('l', 10, confirmed=5, gone=14.9), 16)))
+
+    def test_finds_a_lease_that_never_ends(self):
+        """Its key is still there at the end, whether it expired or was revoked."""
+        for revocation in ('none', 'ok'):
+            lease = Lease('l', 10, confirmed=5, revocation=revocation)
+            self.assertTrue(any('still there' in fault for fault in self.faults(lease, 0, log=self.LOG[:1])))
+
+    def test_finds_a_deletion_without_a_lease(self):
+        """Only a key that has a lease may go by itself."""
+        self.assertTrue(any('invented' in fault for fault in check(self.WRITES, self.LOG)))
 
 
 if __name__ == '__main__':

@@ -14,6 +14,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / 'harness'), str(HERE)]
 
 import history  # noqa: E402
+from clocks import Clocks  # noqa: E402
 from messages import Connection  # noqa: E402
 from namespaces import PREFIX, Namespaces  # noqa: E402
 from nodes import Cluster  # noqa: E402
@@ -32,14 +33,24 @@ def test_checker():
     return result.testsRun - len(bad), [f'faults/checker {name}' for name in bad]
 
 
+class NoWrapper:
+    """Nodes are started as they are."""
+
+    @staticmethod
+    def wrapper(_):
+        """No words before a node's command."""
+        return []
+
+
 def make_cluster(function, subject):
     """The cluster that a scenario asks for, started."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix=f'polis-test-{function.__name__}-'))
     namespaces = Namespaces(function.nodes) if function.network == 'namespaces' else None
     first = f'{PREFIX}.1' if namespaces else '127.0.4.1'
-    cluster = Cluster(subject, first, function.nodes, folder=folder, wrapper=namespaces.wrapper if namespaces else None,
+    clocks = Clocks(folder, function.nodes) if function.clocks else None
+    cluster = Cluster(subject, first, function.nodes, folder=folder, wrapper=(namespaces or clocks or NoWrapper).wrapper,
                       **function.flags)
-    cluster.namespaces = namespaces
+    cluster.namespaces, cluster.clocks = namespaces, clocks
     if function.disk_bytes:
         for node in cluster.nodes:
             node.data.mkdir(mode=0o700)
@@ -62,11 +73,14 @@ def close(cluster):
 
 def judge(cluster, workload):
     """After everything is healed: the faults of the history, and what else must hold at the end."""
+    workload.stop_writing()
     cluster.await_ready(seconds=60)
+    workload.await_expiry(cluster.endpoints[0])
+    late = workload.stop_watching()
     connection = Connection(cluster.endpoints[0])
     last = connection.call('KV/Range', key=b'key0').header.revision
     logs = [whole_log(endpoint, last) for endpoint in cluster.endpoints]
-    faults = history.check(workload.operations, logs[0], workload.watches)
+    faults = late + history.check(workload.operations, logs[0], workload.watches, workload.leases, workload.seen)
     faults += [f'{node.name} has another history than {cluster.nodes[0].name}' for node, log in zip(cluster.nodes[1:], logs[1:])
                if log != logs[0]]
     hashes = [Connection(endpoint).call('Maintenance/HashKV', revision=last).hash for endpoint in cluster.endpoints]
@@ -74,8 +88,8 @@ def judge(cluster, workload):
         faults.append(f'the nodes\' stores differ: HashKV {hashes}')
     if workload.acknowledged() < ACKNOWLEDGED_MIN:
         faults.append(f'only {workload.acknowledged()} writes were acknowledged: that shows nothing')
-    if not any(len(events) > ACKNOWLEDGED_MIN // 2 for _, events in workload.watches):
-        faults.append('no watch saw anything')
+    if not workload.leases:
+        faults.append('no lease was granted: that shows nothing')
     return faults
 
 
@@ -88,17 +102,17 @@ def run_scenario(function, options):
         world = World(cluster, workload, options.short)
         workload.await_progress(20)
         function(world)
-        workload.stop()
         faults = judge(cluster, workload)
         outcomes = [operation.outcome for operation in workload.operations]
         print(f'    {len(outcomes)} operations, {outcomes.count("unknown")} of unknown outcome, {workload.acknowledged()} writes '
-              f'acknowledged; recovery {", ".join(f"{n:.2f} s" if isinstance(n, float) else n for n in world.notes)}')
+              f'acknowledged, {len(workload.leases)} leases; recovery {", ".join(f"{n:.2f} s" if isinstance(n, float) else n for n in world.notes)}')
     except Exception:
         faults = [traceback.format_exc()]
         for node in cluster.nodes:
             print(f'---- end of the log of {node.name}:\n{node.log_tail(15)}')
     finally:
-        workload.ending.set()
+        workload.writing_ends.set()
+        workload.watching_ends.set()
         close(cluster)
     return faults
 

@@ -14,11 +14,12 @@ SCENARIOS = []
 RECOVERY_SECONDS_MAX = 10
 
 
-def scenario(nodes=3, network='loopback', disk_bytes=None, flags=None):
+def scenario(nodes=3, network='loopback', disk_bytes=None, clocks=False, flags=None):
     """Registers a scenario. network: `loopback`, or `namespaces` (each node in its own); disk_bytes: each node's data
-    folder is a small disk of its own."""
+    folder is a small disk of its own; clocks: each node's wall clock can be set."""
     def register(function):
-        function.nodes, function.network, function.disk_bytes, function.flags = nodes, network, disk_bytes, flags or {}
+        function.nodes, function.network, function.disk_bytes = nodes, network, disk_bytes
+        function.clocks, function.flags = clocks, flags or {}
         SCENARIOS.append(function)
         return function
     return register
@@ -151,20 +152,40 @@ def disk_wiped(world):
     world.progress()
 
 
+def fill_disk(node):
+    """Writes a file until the node's disk is full; its path."""
+    ballast = node.data / 'ballast'
+    with open(ballast, 'wb', buffering=0) as file:
+        for size in (1 << 20, 1 << 12, 1):
+            try:
+                while True:
+                    file.write(b'\0' * size)
+            except OSError:
+                continue
+    return ballast
+
+
 @scenario(disk_bytes=256 << 20)
 def disk_full(world):
     """A follower's disk is full for a while: the others go on, and it comes back when there is room."""
     node = world.follower()
-    ballast = node.data / 'ballast'
-    with open(ballast, 'wb') as file:
-        try:
-            while True:
-                file.write(b'\0' * (1 << 16))
-                file.flush()
-        except OSError:
-            pass
+    ballast = fill_disk(node)
     world.progress()
     time.sleep(3)
+    world.progress()
+    ballast.unlink()
+    if node.process.poll() is not None:
+        world.restart(node)
+    world.cluster.await_ready([node], seconds=60)
+    world.progress()
+
+
+@scenario(disk_bytes=256 << 20)
+def leaders_disk_full(world):
+    """The leader's disk is full: somebody leads on or takes over, nothing acknowledged is lost, and it recovers with room."""
+    node = world.leader()
+    ballast = fill_disk(node)
+    time.sleep(1)
     world.progress()
     ballast.unlink()
     if node.process.poll() is not None:
@@ -273,3 +294,33 @@ def two_of_five(world):
     world.progress()
     world.restart(*lost)
     world.progress()
+
+
+@scenario(clocks=True)
+def clocks_jump(world):
+    """The wall clocks of the nodes jump by hours and years, one and all: no lease ends early, nothing stops."""
+    clocks = world.cluster.clocks
+    for jump in (3600, -7200, 0) if world.short else (3600, -7200, 10 * 365 * 86400, -40 * 365 * 86400, 0):
+        for node in [world.leader(), world.follower(), *world.cluster.nodes]:
+            clocks.set(world.cluster.nodes.index(node), jump)
+            time.sleep(0.3)
+            world.progress()
+
+
+@scenario()
+def rolling_restart(world):
+    """Each node in turn gets SIGTERM and is started again: who calls another node, or again, notices nothing worse than UNAVAILABLE."""
+    begin, served = time.monotonic(), []
+    for _ in range(1 if world.short else 3):
+        for node in world.cluster.nodes:
+            start = time.monotonic()
+            status = node.stop()
+            assert status == 0, f'{node.name} ended with status {status} after SIGTERM'
+            world.progress()
+            world.restart(node)
+            world.progress()
+            served.append(world.workload.longest_gap(start))
+    with world.workload.lock:
+        errors = {operation.error for operation in world.workload.operations if operation.end >= begin and operation.error}
+    assert all(error.startswith('UNAVAILABLE') for error in errors), f'other errors than UNAVAILABLE: {errors}'
+    world.notes.append(f'without an acknowledged write for {max(served) * 1e3:.0f} ms at most')

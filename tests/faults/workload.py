@@ -1,15 +1,21 @@
 """Clients that write, read and watch while a scenario breaks things, and remember everything."""
 import itertools
+import math
 import queue
 import random
 import threading
 import time
 
 import grpc
-from history import Event, Operation
+from history import Event, Lease, Operation
 from messages import Connection, kv, pb
 
 CALL_SECONDS_MAX = 2.0
+KEEPERS = 3
+LEASE_SECONDS = 3
+RENEWAL_SECONDS = 0.4
+EXPIRY_SECONDS_MAX = 30.0  # Of the last lease: its term, and again after each change of leaders.
+WATCH_SECONDS_MAX = 20.0  # Until a watch has seen what was acknowledged before.
 KEYS = [f'key{number}' for number in range(8)]
 # These say that nothing was done. Everything else leaves it open.
 REFUSALS = (grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.FAILED_PRECONDITION,
@@ -19,26 +25,53 @@ RECONNECT = [('grpc.initial_reconnect_backoff_ms', 100), ('grpc.min_reconnect_ba
 
 
 class Workload:
-    """Writers and watchers over a cluster's endpoints, from start() to stop()."""
+    """Writers, readers, keepers of leases and watchers over a cluster's endpoints, from start() to stop_watching()."""
 
     def __init__(self, endpoints, writers=6, seed=1):
         self.endpoints, self.seed = endpoints, seed
-        self.operations, self.watches = [], []
-        self.ending, self.values, self.lock = threading.Event(), itertools.count(), threading.Lock()
-        self.threads = [threading.Thread(target=self.write, args=(number,), daemon=True) for number in range(writers)]
-        self.threads += [threading.Thread(target=self.watch, args=(number,), daemon=True) for number in range(len(endpoints))]
+        self.operations, self.watches, self.leases, self.seen = [], [], [], {}
+        self.writing_ends, self.watching_ends = threading.Event(), threading.Event()
+        self.values, self.lock = itertools.count(), threading.Lock()
+        self.callers = [threading.Thread(target=self.write, args=(number,), daemon=True) for number in range(writers)]
+        self.callers += [threading.Thread(target=self.insist, args=(number,), daemon=True) for number in range(len(endpoints))]
+        self.callers += [threading.Thread(target=self.keep_leases, args=(number,), daemon=True) for number in range(KEEPERS)]
+        self.watchers = [threading.Thread(target=self.watch, args=(number,), daemon=True) for number in range(len(endpoints))]
 
     def start(self):
         """Begins."""
-        for thread in self.threads:
+        for thread in self.callers + self.watchers:
             thread.start()
         return self
 
-    def stop(self):
-        """Ends, and waits until the last call has."""
-        self.ending.set()
-        for thread in self.threads:
+    def stop_writing(self):
+        """Ends all calls, and waits until the last has ended; watches go on."""
+        self.writing_ends.set()
+        for thread in self.callers:
             thread.join(30)
+
+    def stop_watching(self):
+        """Waits until every watch has seen the last acknowledged change, and ends them; faults, if one has not."""
+        last = max((op.revision for op in self.operations if op.kind == 'put' and op.outcome == 'ok'), default=0)
+        deadline = time.monotonic() + WATCH_SECONDS_MAX
+        while time.monotonic() < deadline and any(not events or events[-1].revision < last for _, events in self.watches):
+            time.sleep(0.02)
+        self.watching_ends.set()
+        for thread in self.watchers:
+            thread.join(30)
+        return [f'watch {number}: saw {events[-1].revision if events else "nothing"} and not {last} within {WATCH_SECONDS_MAX} s'
+                for number, (_, events) in enumerate(self.watches) if not events or events[-1].revision < last]
+
+    def await_expiry(self, endpoint):
+        """Waits until no key of a lease is left; whether that came to pass."""
+        connection, deadline = Connection(endpoint, options=RECONNECT), time.monotonic() + EXPIRY_SECONDS_MAX
+        try:
+            while connection.call('KV/Range', key=b'lease', range_end=b'leasf', count_only=True).count:
+                if time.monotonic() > deadline:
+                    return False
+                time.sleep(0.05)
+            return True
+        finally:
+            connection.close()
 
     def acknowledged(self, since=0.0):
         """How many writes were acknowledged that began after a moment."""
@@ -54,16 +87,19 @@ class Workload:
             time.sleep(0.02)
         return time.monotonic() - start
 
+    def longest_gap(self, since):
+        """Seconds of the longest time after a moment in which no write was acknowledged."""
+        with self.lock:
+            ends = sorted(op.end for op in self.operations if op.kind != 'get' and op.outcome == 'ok' and op.end >= since)
+        return max((b - a for a, b in zip([since, *ends], ends)), default=0.0)
+
     def write(self, number):
         """One writer: its calls go to one node until one fails, then to the next."""
         draw = random.Random(f'{self.seed} {number}')
         connections = [Connection(endpoint, options=RECONNECT) for endpoint in self.endpoints]
         node = number
-        while not self.ending.is_set():
-            operation = self.draw(draw)
-            self.perform(operation, connections[node % len(connections)])
-            with self.lock:
-                self.operations.append(operation)
+        while not self.writing_ends.is_set():
+            operation = self.perform(self.draw(draw), connections[node % len(connections)])
             if operation.outcome != 'ok':
                 node += 1
                 time.sleep(0.02)
@@ -71,18 +107,27 @@ class Workload:
         for connection in connections:
             connection.close()
 
+    def insist(self, number):
+        """A reader that never leaves its node: it is there when a node that was stopped or cut off answers again."""
+        draw = random.Random(f'{self.seed} reader {number}')
+        connection = Connection(self.endpoints[number], options=RECONNECT)
+        while not self.writing_ends.is_set():
+            self.perform(Operation('get', draw.choice(KEYS), time.monotonic()), connection)
+            time.sleep(0.02)
+        connection.close()
+
     def draw(self, draw):
         """The next operation."""
         kind = draw.choice(['put'] * 6 + ['get'] * 5 + ['delete'])
         value = f'v{next(self.values)}' if kind == 'put' else None
         return Operation(kind, draw.choice(KEYS), time.monotonic(), value=value)
 
-    def perform(self, operation, connection):
-        """Makes the call and fills in what came of it."""
+    def perform(self, operation, connection, lease=0):
+        """Makes the call, fills in what came of it, and keeps it."""
         key = operation.key.encode()
         try:
             if operation.kind == 'put':
-                answer = connection.call('KV/Put', key=key, value=operation.value.encode(), timeout=CALL_SECONDS_MAX)
+                answer = connection.call('KV/Put', key=key, value=operation.value.encode(), lease=lease, timeout=CALL_SECONDS_MAX)
             elif operation.kind == 'delete':
                 answer = connection.call('KV/DeleteRange', key=key, timeout=CALL_SECONDS_MAX)
             else:
@@ -91,22 +136,95 @@ class Workload:
             operation.outcome, operation.revision = 'ok', answer.header.revision
         except grpc.RpcError as error:
             operation.outcome = 'refused' if error.code() in REFUSALS else 'unknown'
+            operation.error = f'{error.code().name}: {error.details()}'
         operation.end = time.monotonic()
+        with self.lock:
+            self.operations.append(operation)
+        return operation
+
+    def keep_leases(self, number):
+        """Takes a lease with a key, keeps it alive for a while, then revokes it or lets it expire; again and again."""
+        draw = random.Random(f'{self.seed} lease {number}')
+        keeper = LeaseKeeper(self, [Connection(endpoint, options=RECONNECT) for endpoint in self.endpoints], number)
+        for serial in itertools.count():
+            if self.writing_ends.is_set():
+                break
+            keeper.keep_one(f'lease-{number}-{serial}', renewals=draw.randrange(2, 15), revoke=draw.random() < 0.5)
+        keeper.close()
 
     def watch(self, number):
         """One watcher of everything: it goes on at the next node, from the next revision, when its stream ends."""
         events = []
         self.watches.append((1, events))
-        while not self.ending.is_set():
+        while not self.watching_ends.is_set():
             connection = Connection(self.endpoints[number % len(self.endpoints)], options=RECONNECT)
             first = events[-1].revision + 1 if events else 1
             try:
-                for event in changes(connection, first, self.ending):
+                for event in changes(connection, first, self.watching_ends):
+                    self.seen[event.revision] = min(time.monotonic(), self.seen.get(event.revision, math.inf))
                     events.append(event)
             except grpc.RpcError:
                 time.sleep(0.1)
             connection.close()
             number += 1
+
+
+class LeaseKeeper:
+    """One client that keeps leases alive, at one node until a call fails, then at the next."""
+
+    def __init__(self, workload, connections, node):
+        self.workload, self.connections, self.node = workload, connections, node
+
+    def connection(self):
+        """Of the node it uses now."""
+        return self.connections[self.node % len(self.connections)]
+
+    def close(self):
+        """Ends its connections."""
+        for connection in self.connections:
+            connection.close()
+
+    def keep_one(self, key, renewals, revoke):
+        """The life of one lease, kept in the workload's list if it was granted."""
+        start = time.monotonic()
+        try:
+            granted = self.connection().call('Lease/LeaseGrant', TTL=LEASE_SECONDS, timeout=CALL_SECONDS_MAX)
+        except grpc.RpcError:
+            return self.move_on()
+        lease = Lease(key, float(granted.TTL), confirmed=start)
+        with self.workload.lock:
+            self.workload.leases.append(lease)
+        put = Operation('put', key, time.monotonic(), value=f'v{next(self.workload.values)}')
+        if self.workload.perform(put, self.connection(), lease=granted.ID).outcome != 'ok':
+            self.move_on()
+        for _ in range(renewals):
+            if lease.gone is not None or self.workload.writing_ends.wait(RENEWAL_SECONDS):
+                return
+            self.renew(lease, granted.ID)
+        if revoke and lease.gone is None:
+            lease.revocation = 'asked'
+            try:
+                self.connection().call('Lease/LeaseRevoke', ID=granted.ID, timeout=CALL_SECONDS_MAX)
+                lease.revocation = 'ok'
+            except grpc.RpcError:
+                self.move_on()
+
+    def renew(self, lease, number):
+        """One renewal over a stream of its own."""
+        start, request = time.monotonic(), pb.LeaseKeepAliveRequest(ID=number)
+        try:
+            answer = next(self.connection().method('Lease/LeaseKeepAlive')(iter([request]), timeout=CALL_SECONDS_MAX))
+        except (grpc.RpcError, StopIteration):
+            return self.move_on()
+        if answer.TTL > 0:
+            lease.confirmed = start
+        else:
+            lease.gone = time.monotonic()
+
+    def move_on(self):
+        """The next call goes to the next node."""
+        self.node += 1
+        time.sleep(0.02)
 
 
 def changes(connection, first, ending=None, until=None, quiet=3.0):
