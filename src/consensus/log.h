@@ -125,9 +125,17 @@ struct SnapshotSent {
 struct Unreachable {
     NodeId node;
 };
+/// What the shell knows of another node as such, from all that is said between the two: told at each change, all are alive at
+/// first. It stands for the heartbeats of a group that is quiet: one that is not alive leads nothing that need be waited for.
+/// REQUIRES: a node whose process ended, or to or from whom messages were lost, is told as not alive in between.
+struct Liveness {
+    NodeId node;
+    bool alive;
+};
 
-using Input = std::variant<Recovered, Tick, Receive, Stored, StoreRefused, Fetched, Applied, Propose, ReadBarrier,
-                           Reconfigure, TransferLeadership, Compacted, SnapshotInstalled, SnapshotSent, Unreachable>;
+using Input =
+    std::variant<Recovered, Tick, Receive, Stored, StoreRefused, Fetched, Applied, Propose, ReadBarrier, Reconfigure,
+                 TransferLeadership, Compacted, SnapshotInstalled, SnapshotSent, Unreachable, Liveness>;
 
 // ---- Outputs: what a participant asks of its shell, to be done in order. ----
 
@@ -215,6 +223,8 @@ struct Options {
     uint64_t fetch_bytes_max = 4u << 20;          // Of entries worth reading from disk for one Fetch.
     uint64_t catch_up_entries = 5000;             // How far behind a learner may be to be promoted.
     uint32_t priority = 100;                      // A node yields elections to a better one that is up to date.
+    Duration quiesce_after{
+        0};  // A group that had nothing to do for so long sends nothing any more; 0: never. Needs Liveness.
     bool pre_vote = true;
     bool check_quorum = true;
 };
@@ -224,6 +234,7 @@ struct Status {
     enum class Role : uint8_t { Learner, Follower, Candidate, Leader };
     Role role = Role::Follower;
     bool ready = false;  // Leads, and LeaderReady was given.
+    bool quiet = false;  // Sends nothing and expects nothing until something happens.
     NodeId leader{};
     Ballot ballot;
     LogIndex first;  // The first entry that this node can still give to others.
@@ -234,8 +245,9 @@ struct Status {
     struct Progress {
         NodeId node;
         LogIndex matched;  // Known to be on its disk.
-        bool active;       // Heard of within the last election timeout.
+        bool active;       // Heard of within the last election timeout, or a quiet group's and alive.
         bool snapshotting;
+        uint32_t priority;  // As it said last.
     };
     std::vector<Progress> progress;  // Leader only.
 };

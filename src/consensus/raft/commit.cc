@@ -27,6 +27,7 @@ std::optional<Why> RaftParticipant::refusal() const {
 }
 
 void RaftParticipant::on(Propose propose, Outputs& out) {
+    wake(options_.self, out);
     std::optional<Why> why = refusal();
     if (propose.ballot && (role_ != Role::Leader || *propose.ballot != term_)) why = Why::StaleBallot;
     uint64_t bytes = 0;

@@ -10,7 +10,12 @@ namespace polis::consensus {
 void RaftParticipant::become_follower(Ballot term, NodeId leader, Outputs& out) {
     ENSURE(term >= term_);
     const bool led = role_ == Role::Leader;
+    quiet_ = false;
     role_ = Role::Follower;
+    if (led &&
+        options_.quiesce_after > Duration::zero()) {  // Who is quiet relies on our node, which lives: it must not.
+        for (const FollowerProgress& progress : progress_) send(progress.node, RaftKind::Wake, {}, out);
+    }
     if (led) lose_leadership(out);
     if (term > term_) {
         term_ = term;
@@ -65,12 +70,12 @@ bool RaftParticipant::may_campaign() const {
 bool RaftParticipant::grants_no_vote() const { return options_.check_quorum && (now_ < votes_from_ || hears_leader()); }
 
 bool RaftParticipant::hears_leader() const {
-    if (role_ == Role::Leader) return true;
+    if (role_ == Role::Leader || quiet_) return true;
     return leader_ != NodeId::Nobody && now_ < heard_at_ + options_.election_timeout;
 }
 
 void RaftParticipant::start_pre_vote(Outputs& out) {
-    ENSURE(may_campaign() && role_ != Role::Leader);
+    ENSURE(may_campaign() && role_ != Role::Leader && !quiet_);
     if (!options_.pre_vote) return start_election(false, out);
     role_ = Role::PreCandidate;
     know_leader(NodeId::Nobody, out);
@@ -127,6 +132,7 @@ void RaftParticipant::become_leader(Outputs& out) {
     campaign_ = Campaign();
     ready_ = lease_broken_ = membership_settled_ = false;
     quorum_since_ = now_;
+    busy();
     reads_ = ReadRounds();
     uncommitted_.clear();
     progress_.clear();
@@ -196,6 +202,7 @@ void RaftParticipant::on_vote_reply(NodeId from, const Message& message, Outputs
 void RaftParticipant::on_older_term(NodeId from, const Message& message, Outputs& out) {
     switch (static_cast<RaftKind>(message.kind)) {
         case RaftKind::Append:
+        case RaftKind::Quiesce:
         case RaftKind::Heartbeat: return send(from, RaftKind::AppendReply, {.rejected = true}, out);
         case RaftKind::Vote: return send(from, RaftKind::VoteReply, {.rejected = true}, out);
         case RaftKind::ReadRequest:
@@ -216,6 +223,7 @@ bool RaftParticipant::enter_newer_term(NodeId from, const Message& message, Outp
             return true;
         }
         case RaftKind::Append:
+        case RaftKind::Quiesce:
         case RaftKind::Heartbeat: become_follower(message.ballot, from, out); return true;
         case RaftKind::AppendReply:
         case RaftKind::HeartbeatReply:
@@ -223,6 +231,8 @@ bool RaftParticipant::enter_newer_term(NodeId from, const Message& message, Outp
         case RaftKind::VoteReply:
         case RaftKind::TimeoutNow:
         case RaftKind::Damaged:
+        case RaftKind::QuiesceReply:
+        case RaftKind::Wake:
         case RaftKind::ReadRequest: become_follower(message.ballot, NodeId::Nobody, out); return true;
         default: return false;
     }

@@ -47,6 +47,13 @@ enum class RaftKind : uint8_t {
     /// `previous` and `entries`: some of what RepairRequest asked for. A term and an index name one entry for ever
     /// (Log Matching), so they may come from anyone. `hint_ballot`: highest ballot among them.
     RepairReply = 14,
+    /// Leader to follower: nothing is under way. `previous` is the end of the log, and committed. Who has all that too, and needs
+    /// nothing, is quiet from now on: no heartbeat will come, and the leader's node stands for it. `context`: names the attempt.
+    Quiesce = 15,
+    /// `context` echoed; `rejected`: not quiet. The leader is quiet once all have agreed.
+    QuiesceReply = 16,
+    /// From one that was quiet, and is not any more: be awake, too. (Any other message does as well.)
+    Wake = 17,
 };
 
 constexpr uint8_t number_of(RaftKind kind) { return static_cast<uint8_t>(kind); }

@@ -100,11 +100,13 @@ void RaftParticipant::on(const Tick&, Outputs& out) {
     if (log_.is_damaged() && now_ >= repair_at_) ask_for_repair(out);
     expire_forwarded_reads(out);
     expire_transfer(out);
+    if (quiet_) return;
     if (role_ == Role::Leader) {
         if (options_.check_quorum && now_ >= quorum_since_ + options_.election_timeout && !hears_majority()) {
             become_follower(term_, NodeId::Nobody, out);
             return;
         }
+        try_to_quiesce(out);
         if (now_ >= heartbeat_at_) broadcast_heartbeat(out);
         advance_reads(out);
         return;
@@ -127,6 +129,7 @@ void RaftParticipant::on(Receive receive, Outputs& out) {
     if (from == options_.self || from == NodeId::Nobody) return;
     if (message.ballot.node != NodeId::Nobody || !is_plausible(message)) return;
     const auto kind = static_cast<RaftKind>(message.kind);
+    if (wakes(from, kind)) wake(from, out);
     switch (kind) {  // These four do not depend on the term.
         case RaftKind::PreVote: return on_pre_vote(from, message, out);
         case RaftKind::ReadReply: return on_read_reply(from, message, out);
@@ -147,6 +150,8 @@ void RaftParticipant::on(Receive receive, Outputs& out) {
         case RaftKind::TimeoutNow: return on_timeout_now(from, out);
         case RaftKind::ReadRequest: return on_read_request(from, message, out);
         case RaftKind::Damaged: return on_damaged(from, message, out);
+        case RaftKind::Quiesce: return on_quiesce(from, message, out);
+        case RaftKind::QuiesceReply: return on_quiesce_reply(from, message);
         default: return;  // Of a later release, or nonsense.
     }
 }

@@ -1,6 +1,7 @@
 // RaftParticipant: one participant of Raft. Its parts are values of their own; this holds them together and decides.
 #pragma once
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <span>
@@ -196,6 +197,18 @@ private:
         return {.promised = term_, .voted_for = vote_, .current_epoch = 0, .committed = committed_};
     }
 
+    // quiescence.cc: groups without work send nothing.
+    void on(const Liveness& liveness, Outputs& out);
+    bool is_idle() const;
+    bool is_alive(NodeId node) const { return std::find(dead_.begin(), dead_.end(), node) == dead_.end(); }
+    void busy() { idle_since_ = now_, quiesce_context_ = 0; }
+    void try_to_quiesce(Outputs& out);
+    void on_quiesce(NodeId from, const Message& message, Outputs& out);
+    void on_quiesce_reply(NodeId from, const Message& message);
+    void wake(NodeId because_of, Outputs& out);
+    void wake_for_election();
+    bool wakes(NodeId from, RaftKind kind) const;
+
     // snapshot.cc
     void on(const Compacted& compacted, Outputs& out);
     void on(SnapshotInstalled installed, Outputs& out);
@@ -265,6 +278,13 @@ private:
     bool lease_broken_ = false;  // A transfer was told in this term: others may win against our lease.
     ReadRounds reads_;
     std::vector<ReadRounds::Barrier> early_reads_;  // Came before we had committed in our term.
+
+    // ---- Quiescence ----
+    bool quiet_ = false;
+    std::vector<NodeId> dead_;             // As Liveness told.
+    Instant idle_since_;                   // Leader: when there was something to do last.
+    uint64_t quiesce_context_ = 0;         // Of the attempt under way; 0: none is.
+    std::vector<NodeId> quiesce_granted_;  // Who agreed to it.
 
     // ---- Requests of this node ----
     PendingRequests pending_;

@@ -64,6 +64,7 @@ public:
         Options options;
         options.self = NodeId{1};
         options.message_bytes_max = 200;
+        options.quiesce_after = std::chrono::milliseconds(100);
         log_ = make_raft(options);
         Recovered recovered;
         recovered.membership.voters = {NodeId{1}, NodeId{2}, NodeId{3}};
@@ -81,7 +82,7 @@ public:
 
     void run() {
         while (!octets_.empty()) {
-            switch (octets_.octet() % 12) {
+            switch (octets_.octet() % 13) {
                 case 0: step(Tick{}); break;
                 case 1: now_ = now_ + std::chrono::milliseconds(octets_.octet() * 4); break;
                 case 2: step(Propose{std::nullopt, {{next_id_++, Bytes::copy("p")}}}); break;
@@ -89,6 +90,11 @@ public:
                 case 4: step(Reconfigure{next_id_++, {NodeId{1}, NodeId{octets_.number() + 1}}, {}}); break;
                 case 5: step(TransferLeadership{next_id_++, NodeId{octets_.number()}}); break;
                 case 6: step(Unreachable{NodeId{octets_.number()}}); break;
+                case 7: {
+                    const NodeId node{octets_.number()};
+                    step(Liveness{node, (octets_.octet() & 1) != 0});
+                    break;
+                }
                 default: {
                     const NodeId from{octets_.octet() % 5u};
                     step(Receive{from, message_of(octets_)});

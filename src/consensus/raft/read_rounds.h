@@ -38,6 +38,8 @@ public:
 
     /// Adds a barrier that waits for the next round.
     void add(Barrier barrier);
+    /// True if some barrier waits for its answer.
+    bool is_waiting() const { return !barriers_.empty(); }
     /// True if barriers wait for a round that has not been sent, and no sent one is waited for.
     bool wants_round() const;
     /// The barriers that are confirmed, in the order they came.

@@ -9,6 +9,7 @@ namespace polis::consensus {
 
 void RaftParticipant::on(const ReadBarrier& barrier, Outputs& out) {
     ENSURE(barrier.id != 0);
+    wake(options_.self, out);
     if (role_ == Role::Leader) {
         return add_barrier({.id = barrier.id, .from = {}, .context = 0}, barrier.kind == ReadKind::Lease, out);
     }
@@ -26,6 +27,7 @@ void RaftParticipant::on_read_request(NodeId from, const Message& message, Outpu
 
 void RaftParticipant::add_barrier(ReadRounds::Barrier barrier, bool lease, Outputs& out) {
     ENSURE(role_ == Role::Leader);
+    busy();
     // Until an entry of our own term is committed we do not know how far our predecessors had come.
     if (!has_committed_in_term()) return early_reads_.push_back(barrier);
     barrier.index = committed_;

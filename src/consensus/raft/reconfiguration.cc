@@ -26,6 +26,7 @@ size_t distance(const std::vector<NodeId>& a, const std::vector<NodeId>& b) {
 
 void RaftParticipant::on(const Reconfigure& reconfigure, Outputs& out) {
     ENSURE(reconfigure.id != 0);
+    wake(options_.self, out);
     if (const std::optional<Why> why = refusal()) return reject(reconfigure.id, *why, out);
     Membership target{.voters = in_order(reconfigure.voters),
                       .outgoing = {},

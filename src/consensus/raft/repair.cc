@@ -84,6 +84,7 @@ void RaftParticipant::repair(const Entry& entry) {
 
 // An entry that should be on our disk could not be read.
 void RaftParticipant::lose(LogIndex index, Outputs& out) {
+    wake(options_.self, out);
     log_.mark_damaged(index);
     if (role_ == Role::Leader) {
         if (FollowerProgress* successor = best_successor()) hand_over(*successor, out);

@@ -17,6 +17,7 @@ FollowerProgress* RaftParticipant::progress_of(NodeId node) {
 
 void RaftParticipant::append_own(EntryKind kind, Bytes payload) {
     ENSURE(role_ == Role::Leader);
+    busy();
     Entry entry{log_.last().index.next(), term_, kind, std::move(payload)};
     write_.entries.push_back(entry);
     log_.append(std::move(entry));
@@ -177,7 +178,9 @@ void RaftParticipant::on_damaged(NodeId from, const Message& message, Outputs& o
     replicate_to(*progress, out);
 }
 
-void RaftParticipant::on(const Unreachable& unreachable, Outputs&) {
+void RaftParticipant::on(const Unreachable& unreachable, Outputs& out) {
+    const bool concerns_us = unreachable.node == leader_ || progress_of(unreachable.node) != nullptr;
+    if (concerns_us) wake(options_.self, out);
     FollowerProgress* progress = progress_of(unreachable.node);
     if (progress == nullptr || progress->state != FollowerProgress::State::Replicate) return;
     progress->become_probe(progress->matched.next());

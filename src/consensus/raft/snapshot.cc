@@ -37,6 +37,7 @@ void RaftParticipant::on(const SnapshotSent& sent, Outputs& out) {
 void RaftParticipant::on(SnapshotInstalled installed, Outputs& out) {
     const LogPosition position = installed.position;
     if (position.index <= applied_) return;
+    wake(options_.self, out);
     for (const RequestId id : pending_.jump_to(position.index)) out.push_back(Abandoned{id});
     if (reconfigure_ && delivered_ < position.index && reconfigure_->position.index <= position.index) {
         out.push_back(Abandoned{reconfigure_->id});

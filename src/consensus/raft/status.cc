@@ -19,6 +19,7 @@ Status RaftParticipant::status() const {
             break;
     }
     status.ready = ready_;
+    status.quiet = quiet_;
     status.leader = leader_;
     status.ballot = term_;
     status.first = first_to_give();
@@ -28,10 +29,12 @@ Status RaftParticipant::status() const {
     status.membership = membership;
     if (role_ != Role::Leader) return status;
     for (const FollowerProgress& progress : progress_) {
-        status.progress.push_back({.node = progress.node,
-                                   .matched = progress.matched,
-                                   .active = now_ < progress.heard_at + options_.election_timeout,
-                                   .snapshotting = progress.state == FollowerProgress::State::Snapshot});
+        status.progress.push_back(
+            {.node = progress.node,
+             .matched = progress.matched,
+             .active = quiet_ ? is_alive(progress.node) : now_ < progress.heard_at + options_.election_timeout,
+             .snapshotting = progress.state == FollowerProgress::State::Snapshot,
+             .priority = progress.priority});
     }
     return status;
 }
@@ -41,9 +44,9 @@ Instant RaftParticipant::next_deadline() const {
     Instant next = Instant::never();
     const auto at = [&](Instant deadline) { next = std::min(next, deadline); };
     if (role_ == Role::Leader) {
-        at(heartbeat_at_);
+        if (!quiet_) at(heartbeat_at_);
         if (transfer_) at(transfer_->deadline);
-    } else {
+    } else if (!quiet_) {
         at(election_deadline_);
     }
     if (watched_transfer_) at(watched_transfer_->deadline);
@@ -73,6 +76,7 @@ uint64_t RaftParticipant::digest() const {
     for (const FollowerProgress& progress : progress_) progress.add_to(digest);
     digest.add(uint64_t{membership_settled_}).add(term_start_).add(uint64_t{ready_}).add(heartbeat_at_);
     digest.add(quorum_since_).add(uint64_t{lease_broken_});
+    digest.add(uint64_t{quiet_}).add(dead_).add(idle_since_).add(quiesce_context_).add(quiesce_granted_);
     uncommitted_.add_to(digest);
     for (const auto* transfer : {&transfer_, &watched_transfer_}) {
         if (*transfer) digest.add((*transfer)->id).add((*transfer)->to).add((*transfer)->deadline);

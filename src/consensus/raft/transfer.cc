@@ -8,6 +8,8 @@ namespace polis::consensus {
 
 void RaftParticipant::on(const TransferLeadership& transfer, Outputs& out) {
     ENSURE(transfer.id != 0);
+    wake(options_.self, out);
+    busy();
     if (role_ != Role::Leader) return reject(transfer.id, *refusal(), out);
     if (transfer_) return reject(transfer.id, Why::Busy, out);
     if (transfer.to == options_.self) {

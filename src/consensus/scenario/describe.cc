@@ -60,6 +60,7 @@ struct Describer {
         out << "snapshot to " << s.to << " at " << s.position << (s.ok ? " arrived" : " failed");
     }
     void operator()(const Unreachable& u) { out << "unreachable " << u.node; }
+    void operator()(const Liveness& l) { out << l.node << (l.alive ? " is alive" : " is dead"); }
 
     void operator()(const Send& s) { out << "-> " << s.to << ": " << describe(s.message); }
     void operator()(const Store& s) {

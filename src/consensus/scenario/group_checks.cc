@@ -33,6 +33,7 @@ void GroupWorld::step(GroupNode& node, Input input) {
 
 void GroupWorld::do_output(GroupNode& node, Output output) {
     if (auto* send = std::get_if<Send>(&output)) {
+        ++sent_;
         if (!is_cut(node.id, send->to)) packets_.push_back({node.id, send->to, std::move(send->message), {}});
     } else if (auto* store = std::get_if<Store>(&output)) {
         node.stores.push_back(std::move(*store));

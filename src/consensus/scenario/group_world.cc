@@ -52,6 +52,9 @@ void GroupWorld::start(NodeId id) {
     node.membership = disk.membership;
     node.log = factory_(node.options);
     node.paused = false;
+    node.heard.clear();
+    node.dead.clear();
+    node.lost.clear();
     step(node, std::move(recovered));
 }
 
@@ -60,6 +63,7 @@ void GroupWorld::crash(NodeId id, uint64_t lost_applied) {
     ENSURE(node.log != nullptr);
     tell("crash of " + std::to_string(number_of(id)));
     node.log.reset();
+    for (auto& [other_id, other] : nodes_) other.lost.insert(id);
     node.stores.clear();
     node.fetches.clear();
     node.to_apply.clear();
@@ -224,8 +228,30 @@ Instant GroupWorld::clock_of(const GroupNode& node) const {
 
 void GroupWorld::tick(NodeId id) { give(id, Tick{}); }
 
+// Tells the node of the changes among the nodes that it can hear.
+void GroupWorld::listen(GroupNode& node) {
+    for (const auto& [id, other] : nodes_) {
+        if (id == node.id) continue;
+        const bool audible = other.log != nullptr && !other.paused && !is_cut(id, node.id);
+        const bool ended = node.lost.erase(id) > 0;
+        Instant& heard = node.heard.try_emplace(id, now_).first->second;
+        if (audible) heard = now_;
+        if (node.dead.contains(id)) {
+            if (!audible || ended) continue;
+            node.dead.erase(id);
+            step(node, Liveness{id, true});
+        } else if (ended || now_ >= heard + node.options.election_timeout) {
+            node.dead.insert(id);
+            step(node, Liveness{id, false});
+        }
+    }
+}
+
 void GroupWorld::advance(Duration span) {
     now_ = now_ + span;
+    for (auto& [id, node] : nodes_) {
+        if (node.log != nullptr && !node.paused) listen(node);
+    }
     for (auto& [id, node] : nodes_) {
         if (node.log != nullptr && !node.paused && clock_of(node) >= node.log->next_deadline()) step(node, Tick{});
     }

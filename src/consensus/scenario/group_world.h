@@ -46,6 +46,10 @@ struct GroupNode {
     LogPosition applied;
     Membership membership;                   // As of `applied`.
     std::map<LogIndex, Membership> changes;  // ConfigActive, not applied yet.
+    // The other nodes as such, as the shell's connections would tell of them.
+    std::map<NodeId, Instant> heard;  // When they could last be heard.
+    std::set<NodeId> dead;            // As this node was told.
+    std::set<NodeId> lost;            // Crashed since: their connections ended.
 };
 
 /// A message or a snapshot on its way.
@@ -99,6 +103,8 @@ public:
 
     /// One unit of progress, if there is any: the packet at `place` arrives (or is lost, or stays and arrives as a copy).
     size_t packets() const { return packets_.size(); }
+    /// How many messages were ever sent.
+    uint64_t sent() const { return sent_; }
     const GroupPacket& packet(size_t place) const { return packets_[place]; }
     void arrive(size_t place);
     void lose(size_t place);
@@ -107,7 +113,7 @@ public:
     bool finish_store(NodeId id);
     bool finish_fetch(NodeId id);
     bool apply(NodeId id, uint64_t entries_max);
-    /// Time passes for all; whoever is due is given a Tick.
+    /// Time passes for all; whoever is due is given a Tick, and is told whose node it can hear no more, or again.
     void advance(Duration span);
     void tick(NodeId id);
     /// Time passes, and nobody is told.
@@ -134,6 +140,7 @@ public:
 
 private:
     void step(GroupNode& node, Input input);
+    void listen(GroupNode& node);
     void do_output(GroupNode& node, Output output);
     void write(GroupNode& node, const LogWrite& write);
     void deliver(GroupNode& node, const Deliver& deliver);
@@ -157,6 +164,7 @@ private:
     Instant now_{std::chrono::seconds(1)};
     std::map<NodeId, GroupNode> nodes_;
     std::deque<GroupPacket> packets_;
+    uint64_t sent_ = 0;
     std::set<std::pair<NodeId, NodeId>> cuts_;
     std::map<RequestId, GroupRequest> requests_;
     RequestId next_request_ = 1;

@@ -78,6 +78,8 @@ private:
         if (chance_.happens(300)) options.fetch_bytes_max = 1 + chance_.below(500);
         if (chance_.happens(300)) options.deliver_bytes_max = 1 + chance_.below(500);
         if (chance_.happens(200)) options.uncommitted_bytes_max = 1 + chance_.below(2000);
+        if (chance_.happens(500)) options.quiesce_after = milliseconds(chance_.between(20, 400));
+        quiesces_ = options.quiesce_after > Duration::zero();
         const uint64_t voters = chance_.between(1, 5);
         const uint64_t spare = faults_.reconfigurations ? chance_.between(1, 2) : 0;
         Membership first;
@@ -279,6 +281,18 @@ private:
             const bool tells = members.contains(request.node) && !request.lost_in_crash;
             if (tells && request.ending == Ending::Open) return "request " + std::to_string(id) + " never ends";
         }
+        return expect_silence(leader);
+    }
+
+    // A group whole and without work falls silent; one that somebody removed still knocks at does not.
+    std::string expect_silence(NodeId leader) {
+        const bool whole = world_.node(leader).log->status().membership.everyone() == ids_;
+        if (!quiesces_ || !whole) return {};
+        world_.run(std::chrono::seconds(3));
+        const uint64_t sent = world_.sent();
+        world_.run(std::chrono::seconds(2));
+        if (!world_.violation().empty()) return world_.violation();
+        if (world_.sent() != sent) return "a group without work is not silent";
         return {};
     }
 
@@ -287,6 +301,7 @@ private:
     Faults faults_;
     std::vector<NodeId> ids_;
     uint64_t commands_ = 0;
+    bool quiesces_ = false;
 };
 
 void expect_no_violation(uint64_t seed) {

@@ -145,6 +145,8 @@ private:
             options_.inflight_messages_max = static_cast<uint32_t>(number_of(value));
         } else if (name == "uncommitted_bytes_max") {
             options_.uncommitted_bytes_max = number_of(value);
+        } else if (name == "quiesce_after") {
+            options_.quiesce_after = milliseconds(number_of(value));
         } else if (name == "deliver_bytes_max") {
             options_.deliver_bytes_max = number_of(value);
         } else {
@@ -304,6 +306,10 @@ private:
             expect_ended(rest);
         } else if (what == "read") {
             same(std::to_string(request(rest[0]).index.value), rest.at(2));
+        } else if (what == "silence") {
+            const uint64_t sent = world_.sent();
+            world_.run(milliseconds(number_of(rest[0])));
+            same(std::to_string(world_.sent() - sent) + " messages", "0 messages");
         } else if (what == "packets") {
             same(std::to_string(world_.packets()), rest[0]);
         } else if (what == "stores") {
@@ -354,6 +360,8 @@ private:
             same(list(status.membership.voters), wanted);
         } else if (what == "learners") {
             same(list(status.membership.learners), wanted);
+        } else if (what == "quiet" || (negated && words[0] == "quiet")) {
+            same(status.quiet ? "quiet" : "not quiet", negated ? "not quiet" : "quiet");
         } else if (what == "joint" || negated) {
             same(status.membership.joint() ? "joint" : "not joint", negated ? "not joint" : "joint");
         } else {

@@ -32,6 +32,7 @@ namespace polis::consensus {
 ///   expect delivered N a b c | committed N I | first N I
 ///   expect ended x delivered | done | ready | open | abandoned | rejected [Why]
 ///   expect read x at I | voters N 1 2 | learners N 3 | joint N | not joint N | stores N K | packets K
+///   expect quiet N | not quiet N | silence 5000ms (for so long, which passes, nobody sends anything)
 /// In every `rejected` the reason may be given. Names x stand for one request each.
 Result<void> play(std::string_view script, const GroupWorld::Factory& factory);
 
