@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "base/log.h"
-#include "runtime/asio_network.h"
 #include "runtime/asio_reactor.h"
+#include "runtime/network_testing.h"
 #include "runtime/stream_testing.h"
 #include "runtime/task_group.h"
 #include "runtime/wait.h"
@@ -23,7 +23,7 @@ using namespace testing;
 // Too long a label for any name: refused by the system's resolver without asking a server.
 const std::string unusable_name = std::string(70, 'x') + ".invalid";
 
-class TcpNetwork : public ::testing::Test {
+class TcpNetwork : public ::testing::TestWithParam<Sockets> {
 protected:
     std::unique_ptr<Listener> listen(const std::string& host = "127.0.0.1") {
         auto listener = network_.listen({host, 0}, nullptr);
@@ -38,7 +38,8 @@ protected:
     }
 
     AsioReactor reactor_;
-    AsioNetwork network_{reactor_};
+    std::unique_ptr<Network> made_network_ = make_network(GetParam(), reactor_);
+    Network& network_ = *made_network_;
 };
 
 Task<std::string> echo_through(Stream& client, Stream& server, std::string octets) {
@@ -54,18 +55,18 @@ Task<std::string> echo_through(Stream& client, Stream& server, std::string octet
     co_return answer;
 }
 
-TEST_F(TcpNetwork, CarriesOctetsBothWaysAndHalfClose) {
+TEST_P(TcpNetwork, CarriesOctetsBothWaysAndHalfClose) {
     auto [client, server] = connected();
     EXPECT_EQ(run(reactor_, echo_through(*client, *server, "hello")).value(), "hello");
 }
 
-TEST_F(TcpNetwork, CarriesMoreThanTheSocketBuffersHold) {
+TEST_P(TcpNetwork, CarriesMoreThanTheSocketBuffersHold) {
     auto [client, server] = connected();
     const std::string big = pattern(8u << 20);
     EXPECT_TRUE(run(reactor_, echo_through(*client, *server, big)).value() == big);
 }
 
-TEST_F(TcpNetwork, GathersManyPartsInOrder) {
+TEST_P(TcpNetwork, GathersManyPartsInOrder) {
     auto [client, server] = connected();
     std::vector<std::string_view> parts;
     std::string expected;
@@ -75,7 +76,7 @@ TEST_F(TcpNetwork, GathersManyPartsInOrder) {
     EXPECT_EQ(run(reactor_, read_exactly(*server, expected.size())).value(), expected);
 }
 
-TEST_F(TcpNetwork, WriterWaitsWhileTheReaderDoesNotRead) {
+TEST_P(TcpNetwork, WriterWaitsWhileTheReaderDoesNotRead) {
     auto [client, server] = connected();
     TaskGroup group(reactor_);
     const std::string big = pattern(16u << 20);
@@ -86,7 +87,7 @@ TEST_F(TcpNetwork, WriterWaitsWhileTheReaderDoesNotRead) {
     EXPECT_TRUE(run(reactor_, group.join()));
 }
 
-TEST_F(TcpNetwork, CancelledReadLeavesTheStreamUsable) {
+TEST_P(TcpNetwork, CancelledReadLeavesTheStreamUsable) {
     auto [client, server] = connected();
     std::array<std::byte, 16> room;
     const auto cut = run(reactor_, with_deadline(reactor_.now() + 2ms, server->read_some(room)));
@@ -96,7 +97,7 @@ TEST_F(TcpNetwork, CancelledReadLeavesTheStreamUsable) {
     EXPECT_EQ(run(reactor_, read_exactly(*server, 10)).value(), "still here");
 }
 
-TEST_F(TcpNetwork, CancelledReadDoesNotDisturbAWriteOfTheSameStream) {
+TEST_P(TcpNetwork, CancelledReadDoesNotDisturbAWriteOfTheSameStream) {
     auto [client, server] = connected();
     TaskGroup group(reactor_);
     const std::string big = pattern(8u << 20);
@@ -115,7 +116,7 @@ TEST_F(TcpNetwork, CancelledReadDoesNotDisturbAWriteOfTheSameStream) {
     EXPECT_TRUE(written->has_value());
 }
 
-TEST_F(TcpNetwork, ReadInACancelledScopeEndsAtOnce) {
+TEST_P(TcpNetwork, ReadInACancelledScopeEndsAtOnce) {
     auto [client, server] = connected();
     Scope scope;
     scope.cancel();
@@ -123,7 +124,7 @@ TEST_F(TcpNetwork, ReadInACancelledScopeEndsAtOnce) {
     EXPECT_EQ(run(reactor_, in_scope(scope, server->read_some(room))).error().code, Code::Canceled);
 }
 
-TEST_F(TcpNetwork, CloseEndsAReadUnderWay) {
+TEST_P(TcpNetwork, CloseEndsAReadUnderWay) {
     auto [client, server] = connected();
     reactor_.post([&stream = *server] { stream.close(); });
     std::array<std::byte, 16> room;
@@ -133,13 +134,13 @@ TEST_F(TcpNetwork, CloseEndsAReadUnderWay) {
     EXPECT_EQ(run(reactor_, client->read_some(room)).value(), 0u);
 }
 
-TEST_F(TcpNetwork, CloseEndsAWriteUnderWay) {
+TEST_P(TcpNetwork, CloseEndsAWriteUnderWay) {
     auto [client, server] = connected();
     reactor_.post([&stream = *client] { stream.close(); });
     EXPECT_EQ(run(reactor_, write_all(*client, pattern(16u << 20))).error().code, Code::Io);
 }
 
-TEST_F(TcpNetwork, WritingToAGonePeerIsAnError) {
+TEST_P(TcpNetwork, WritingToAGonePeerIsAnError) {
     auto [client, server] = connected();
     server.reset();
     const auto insist = [](Stream& to) -> Task<void> {
@@ -148,7 +149,7 @@ TEST_F(TcpNetwork, WritingToAGonePeerIsAnError) {
     EXPECT_EQ(run(reactor_, insist(*client)).error().code, Code::Io);
 }
 
-TEST_F(TcpNetwork, WhatWasWrittenBeforeDestructionStillArrives) {
+TEST_P(TcpNetwork, WhatWasWrittenBeforeDestructionStillArrives) {
     auto [client, server] = connected();
     const std::string octets = pattern(100'000);
     EXPECT_TRUE(run(reactor_, client->write(octets)));
@@ -156,7 +157,7 @@ TEST_F(TcpNetwork, WhatWasWrittenBeforeDestructionStillArrives) {
     EXPECT_TRUE(run(reactor_, read_to_end(*server)).value() == octets);
 }
 
-TEST_F(TcpNetwork, RefusedConnectionIsUnavailable) {
+TEST_P(TcpNetwork, RefusedConnectionIsUnavailable) {
     Address closed = listen()->address();
     const auto stream = run(reactor_, network_.connect(closed, nullptr));
     ASSERT_FALSE(stream.has_value());
@@ -164,13 +165,13 @@ TEST_F(TcpNetwork, RefusedConnectionIsUnavailable) {
     EXPECT_NE(stream.error().what.find(to_string(closed)), std::string::npos) << stream.error().what;
 }
 
-TEST_F(TcpNetwork, UnknownNameIsUnavailable) {
+TEST_P(TcpNetwork, UnknownNameIsUnavailable) {
     const auto stream = run(reactor_, network_.connect({unusable_name, 1}, nullptr));
     ASSERT_FALSE(stream.has_value());
     EXPECT_EQ(stream.error().code, Code::Unavailable);
 }
 
-TEST_F(TcpNetwork, ConnectsToAName) {
+TEST_P(TcpNetwork, ConnectsToAName) {
     const auto listener = listen();
     const auto stream = run(reactor_, network_.connect({"localhost", listener->address().port}, nullptr));
     ASSERT_TRUE(stream.has_value()) << stream.error().what;
@@ -178,7 +179,7 @@ TEST_F(TcpNetwork, ConnectsToAName) {
 }
 
 // A full backlog of one makes the kernel drop further SYNs, so the connect really hangs.
-TEST_F(TcpNetwork, ConnectIsCutShortByADeadline) {
+TEST_P(TcpNetwork, ConnectIsCutShortByADeadline) {
     const int port = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     auto where = numeric_address({"127.0.0.1", 0}).value();
     ASSERT_EQ(::bind(port, &where.any, where.bytes), 0);
@@ -197,26 +198,26 @@ TEST_F(TcpNetwork, ConnectIsCutShortByADeadline) {
     ::close(port);
 }
 
-TEST_F(TcpNetwork, CancelledAcceptLeavesTheListenerUsable) {
+TEST_P(TcpNetwork, CancelledAcceptLeavesTheListenerUsable) {
     const auto listener = listen();
     const auto cut = run(reactor_, with_deadline(reactor_.now() + 1ms, listener->accept()));
     EXPECT_EQ(cut.error().code, Code::Timeout);
     EXPECT_TRUE(run(reactor_, connect_pair(network_, *listener)));
 }
 
-TEST_F(TcpNetwork, PortThatIsTakenIsReported) {
+TEST_P(TcpNetwork, PortThatIsTakenIsReported) {
     const auto listener = listen();
     const auto second = network_.listen(listener->address(), nullptr);
     ASSERT_FALSE(second.has_value());
     EXPECT_EQ(second.error().code, Code::Exists);
 }
 
-TEST_F(TcpNetwork, AddressOfAnotherMachineIsInvalid) {
+TEST_P(TcpNetwork, AddressOfAnotherMachineIsInvalid) {
     EXPECT_EQ(network_.listen({"192.0.2.1", 0}, nullptr).error().code, Code::Invalid);
     EXPECT_EQ(network_.listen({unusable_name, 0}, nullptr).error().code, Code::Invalid);
 }
 
-TEST_F(TcpNetwork, ServesIpv6Only) {
+TEST_P(TcpNetwork, ServesIpv6Only) {
     const auto listener = listen("::1");
     EXPECT_EQ(listener->address().host, "::1");
     auto pair = run(reactor_, connect_pair(network_, *listener));
@@ -239,7 +240,7 @@ Task<void> ask_repeatedly(Network& network, Address address, int times) {
     co_return done();
 }
 
-TEST_F(TcpNetwork, ServesFiveHundredConnectionsAtOnce) {
+TEST_P(TcpNetwork, ServesFiveHundredConnectionsAtOnce) {
     const auto listener = listen();
     TaskGroup servers(reactor_), clients(reactor_);
     servers.spawn("accept", serve_echo(*listener, servers));
@@ -257,7 +258,7 @@ TEST_F(TcpNetwork, ServesFiveHundredConnectionsAtOnce) {
 
 std::atomic<int> starved_lines = 0;
 
-TEST_F(TcpNetwork, AcceptOutlastsTheLackOfDescriptors) {
+TEST_P(TcpNetwork, AcceptOutlastsTheLackOfDescriptors) {
     starved_lines = 0;
     log::set_sink([](log::Level, std::string_view event, std::span<const log::Field>) {
         if (event == "accept_starved") ++starved_lines;
@@ -287,6 +288,8 @@ TEST_F(TcpNetwork, AcceptOutlastsTheLackOfDescriptors) {
     EXPECT_TRUE(run(reactor_, servers.stop()));
     log::set_sink(nullptr);
 }
+
+INSTANTIATE_TEST_SUITE_P(Network, TcpNetwork, ::testing::Values(Sockets::OnTheReactor, Sockets::OnThreads), name_of);
 
 }  // namespace
 }  // namespace polis::runtime

@@ -15,8 +15,8 @@
 #include <optional>
 #include <thread>
 
-#include "runtime/asio_network.h"
 #include "runtime/asio_reactor.h"
+#include "runtime/network_testing.h"
 #include "runtime/stream_testing.h"
 #include "runtime/wait.h"
 
@@ -91,7 +91,7 @@ private:
     long serial_ = 0;
 };
 
-class Tls : public ::testing::Test {
+class Tls : public ::testing::TestWithParam<Sockets> {
 protected:
     TlsOptions server_options() const {
         return {.certificate_file = server_->certificate_file, .key_file = server_->key_file};
@@ -154,7 +154,8 @@ protected:
     std::unique_ptr<Certificate> server_ =
         issuer_.issue({.name = "server", .alternatives = "DNS:node.example,IP:127.0.0.1", .by = ca_.get()});
     AsioReactor reactor_;
-    AsioNetwork network_{reactor_};
+    std::unique_ptr<Network> made_network_ = make_network(GetParam(), reactor_);
+    Network& network_ = *made_network_;
 };
 
 Task<void> exchange(Stream& client, Stream& server, size_t bytes) {
@@ -174,7 +175,7 @@ Task<void> exchange(Stream& client, Stream& server, size_t bytes) {
     co_return done();
 }
 
-TEST_F(Tls, CarriesSmallAndLargeBothWays) {
+TEST_P(Tls, CarriesSmallAndLargeBothWays) {
     for (const size_t bytes : {1u, 16384u, 16385u, 5u << 20}) {
         Met met = meet(server_options(), client_options());
         ASSERT_TRUE(met.client_result.has_value()) << met.client_result.error().what;
@@ -183,7 +184,7 @@ TEST_F(Tls, CarriesSmallAndLargeBothWays) {
     }
 }
 
-TEST_F(Tls, GathersSmallAndLargePartsInOrder) {
+TEST_P(Tls, GathersSmallAndLargePartsInOrder) {
     Met met = meet(server_options(), client_options());
     const std::string large = pattern(50'000);
     const std::vector<std::string_view> parts = {"a", large, "", "bc", large, "d"};
@@ -193,20 +194,20 @@ TEST_F(Tls, GathersSmallAndLargePartsInOrder) {
     EXPECT_TRUE(run(reactor_, read_exactly(*met.server, expected.size())).value() == expected);
 }
 
-TEST_F(Tls, TellsNothingOfAnUnverifiedPeer) {
+TEST_P(Tls, TellsNothingOfAnUnverifiedPeer) {
     const Met met = meet(server_options(), client_options());
     EXPECT_TRUE(met.server->peer().tls);
     EXPECT_EQ(met.server->peer().certificate_common_name, "");
     EXPECT_TRUE(met.server->peer().certificate_names.empty());
 }
 
-TEST_F(Tls, TellsTheServersNames) {
+TEST_P(Tls, TellsTheServersNames) {
     const Met met = meet(server_options(), client_options());
     EXPECT_EQ(met.client->peer().certificate_common_name, "server");
     EXPECT_EQ(met.client->peer().certificate_names, (std::vector<std::string>{"node.example", "127.0.0.1"}));
 }
 
-TEST_F(Tls, TellsTheClientsNamesUnderMutualTls) {
+TEST_P(Tls, TellsTheClientsNamesUnderMutualTls) {
     const auto alice = issuer_.issue({.name = "alice", .alternatives = "DNS:alice.example", .by = ca_.get()});
     TlsOptions options = client_options();
     options.certificate_file = alice->certificate_file;
@@ -217,7 +218,7 @@ TEST_F(Tls, TellsTheClientsNamesUnderMutualTls) {
     EXPECT_EQ(met.server->peer().certificate_names, (std::vector<std::string>{"alice.example"}));
 }
 
-TEST_F(Tls, RefusesAClientWithoutCertificate) {
+TEST_P(Tls, RefusesAClientWithoutCertificate) {
     const Met met = meet(mutual_server_options(), client_options());
     ASSERT_FALSE(met.server_result.has_value());
     EXPECT_NE(met.server_result.error().what.find("peer did not return a certificate"), std::string::npos)
@@ -227,7 +228,7 @@ TEST_F(Tls, RefusesAClientWithoutCertificate) {
         << met.client_result.error().what;
 }
 
-TEST_F(Tls, TakesAClientWithoutCertificateWhereNoneIsRequired) {
+TEST_P(Tls, TakesAClientWithoutCertificateWhereNoneIsRequired) {
     TlsOptions options = mutual_server_options();
     options.require_peer_certificate = false;
     const Met met = meet(options, client_options());
@@ -235,7 +236,7 @@ TEST_F(Tls, TakesAClientWithoutCertificateWhereNoneIsRequired) {
     EXPECT_EQ(met.server->peer().certificate_common_name, "");
 }
 
-TEST_F(Tls, RefusesAClientOfAnotherAuthority) {
+TEST_P(Tls, RefusesAClientOfAnotherAuthority) {
     const auto other = issuer_.issue({.name = "other-ca"});
     const auto mallory = issuer_.issue({.name = "mallory", .alternatives = "DNS:m", .by = other.get()});
     TlsOptions options = client_options();
@@ -246,7 +247,7 @@ TEST_F(Tls, RefusesAClientOfAnotherAuthority) {
     EXPECT_FALSE(met.client_result.has_value());
 }
 
-TEST_F(Tls, ClientRefusesAServerOfAnotherAuthority) {
+TEST_P(Tls, ClientRefusesAServerOfAnotherAuthority) {
     const auto other = issuer_.issue({.name = "other-ca"});
     const Met met = meet(server_options(), {.trusted_ca_file = other->certificate_file});
     ASSERT_FALSE(met.client_result.has_value());
@@ -256,7 +257,7 @@ TEST_F(Tls, ClientRefusesAServerOfAnotherAuthority) {
     EXPECT_FALSE(met.server_result.has_value());
 }
 
-TEST_F(Tls, ClientRefusesAWrongName) {
+TEST_P(Tls, ClientRefusesAWrongName) {
     TlsOptions options = client_options();
     options.server_name = "other.example";
     const Met met = meet(server_options(), options);
@@ -265,7 +266,7 @@ TEST_F(Tls, ClientRefusesAWrongName) {
         << met.client_result.error().what;
 }
 
-TEST_F(Tls, ClientRefusesAWrongIpAddress) {
+TEST_P(Tls, ClientRefusesAWrongIpAddress) {
     TlsOptions options = client_options();
     options.server_name = "127.0.0.2";
     const Met met = meet(server_options(), options);
@@ -274,7 +275,7 @@ TEST_F(Tls, ClientRefusesAWrongIpAddress) {
         << met.client_result.error().what;
 }
 
-TEST_F(Tls, ClientRefusesAnExpiredServer) {
+TEST_P(Tls, ClientRefusesAnExpiredServer) {
     const auto old = issuer_.issue({.name = "old", .alternatives = "IP:127.0.0.1", .days = -1, .by = ca_.get()});
     const Met met = meet({.certificate_file = old->certificate_file, .key_file = old->key_file}, client_options());
     ASSERT_FALSE(met.client_result.has_value());
@@ -282,13 +283,13 @@ TEST_F(Tls, ClientRefusesAnExpiredServer) {
         << met.client_result.error().what;
 }
 
-TEST_F(Tls, UnverifyingClientTakesAnyServerButTellsNothingOfIt) {
+TEST_P(Tls, UnverifyingClientTakesAnyServerButTellsNothingOfIt) {
     const Met met = meet(server_options(), {.verify_server = false});
     EXPECT_TRUE(met.client_result.has_value());
     EXPECT_EQ(met.client->peer().certificate_common_name, "");
 }
 
-TEST_F(Tls, ServerChoosesTheProtocolItPrefers) {
+TEST_P(Tls, ServerChoosesTheProtocolItPrefers) {
     TlsOptions server_side = server_options(), client_side = client_options();
     server_side.alpn = {"h2", "http/1.1"};
     client_side.alpn = {"http/1.1", "h2"};
@@ -297,7 +298,7 @@ TEST_F(Tls, ServerChoosesTheProtocolItPrefers) {
     EXPECT_EQ(met.client->peer().alpn, "h2");
 }
 
-TEST_F(Tls, ServerRefusesAClientThatOffersOnlyUnknownProtocols) {
+TEST_P(Tls, ServerRefusesAClientThatOffersOnlyUnknownProtocols) {
     TlsOptions server_side = server_options(), client_side = client_options();
     server_side.alpn = {"h2"};
     client_side.alpn = {"spdy/1"};
@@ -306,7 +307,7 @@ TEST_F(Tls, ServerRefusesAClientThatOffersOnlyUnknownProtocols) {
     EXPECT_FALSE(met.client_result.has_value());
 }
 
-TEST_F(Tls, ClientWithoutProtocolsIsServed) {
+TEST_P(Tls, ClientWithoutProtocolsIsServed) {
     TlsOptions server_side = server_options();
     server_side.alpn = {"h2"};
     const Met met = meet(server_side, client_options());
@@ -314,7 +315,7 @@ TEST_F(Tls, ClientWithoutProtocolsIsServed) {
     EXPECT_EQ(met.server->peer().alpn, "");
 }
 
-TEST_F(Tls, ServerNameChoosesTheCertificate) {
+TEST_P(Tls, ServerNameChoosesTheCertificate) {
     const auto shop = issuer_.issue({.name = "shop", .alternatives = "DNS:shop.example", .by = ca_.get()});
     const auto wild = issuer_.issue({.name = "wild", .alternatives = "DNS:*.wild.example", .by = ca_.get()});
     TlsOptions server_side = server_options();
@@ -335,7 +336,7 @@ TEST_F(Tls, ServerNameChoosesTheCertificate) {
 }
 
 // Choosing a certificate by SNI must not lift the demand for the client's (CVE-2025-23419).
-TEST_F(Tls, ChoiceByServerNameKeepsTheDemandForClientCertificates) {
+TEST_P(Tls, ChoiceByServerNameKeepsTheDemandForClientCertificates) {
     const auto shop = issuer_.issue({.name = "shop", .alternatives = "DNS:shop.example", .by = ca_.get()});
     TlsOptions server_side = mutual_server_options(), client_side = client_options();
     server_side.by_server_name = {{"shop.example", shop->certificate_file, shop->key_file}};
@@ -343,7 +344,7 @@ TEST_F(Tls, ChoiceByServerNameKeepsTheDemandForClientCertificates) {
     EXPECT_FALSE(meet(server_side, client_side).server_result.has_value());
 }
 
-TEST_F(Tls, ReloadedCertificateServesNewConnectionsAndLeavesOldOnesAlone) {
+TEST_P(Tls, ReloadedCertificateServesNewConnectionsAndLeavesOldOnesAlone) {
     const auto renewed = issuer_.issue({.name = "renewed", .alternatives = "IP:127.0.0.1", .by = ca_.get()});
     const auto listener = network_.listen({"127.0.0.1", 0}, server(server_options()));
     const auto tls = client(client_options());
@@ -356,7 +357,7 @@ TEST_F(Tls, ReloadedCertificateServesNewConnectionsAndLeavesOldOnesAlone) {
     EXPECT_TRUE(run(reactor_, exchange(*before.client, *before.server, 1000)));
 }
 
-TEST_F(Tls, SilentClientDelaysNoOther) {
+TEST_P(Tls, SilentClientDelaysNoOther) {
     const auto listener = network_.listen({"127.0.0.1", 0}, server(server_options()));
     TaskGroup servers(reactor_);
     servers.spawn("accept", serve_echo(**listener, servers));
@@ -368,7 +369,7 @@ TEST_F(Tls, SilentClientDelaysNoOther) {
     EXPECT_TRUE(run(reactor_, servers.stop()));
 }
 
-TEST_F(Tls, HandshakeWithASilentPeerEndsAtTheDeadline) {
+TEST_P(Tls, HandshakeWithASilentPeerEndsAtTheDeadline) {
     const auto listener = network_.listen({"127.0.0.1", 0}, nullptr);
     const auto late = reactor_.now() + 5ms;
     const auto stream =
@@ -377,7 +378,7 @@ TEST_F(Tls, HandshakeWithASilentPeerEndsAtTheDeadline) {
     EXPECT_EQ(stream.error().code, Code::Timeout);
 }
 
-TEST_F(Tls, PlainTextIsRefused) {
+TEST_P(Tls, PlainTextIsRefused) {
     const auto listener = network_.listen({"127.0.0.1", 0}, server(server_options()));
     const auto refused = [](Network& network, Listener& on) -> Task<void> {
         CO_LET(auto plain, co_await network.connect(on.address(), nullptr));
@@ -390,7 +391,7 @@ TEST_F(Tls, PlainTextIsRefused) {
     EXPECT_NE(result.error().what.find("http request"), std::string::npos) << result.error().what;
 }
 
-TEST_F(Tls, UseBeforeTheHandshakeIsAnError) {
+TEST_P(Tls, UseBeforeTheHandshakeIsAnError) {
     const auto listener = network_.listen({"127.0.0.1", 0}, server(server_options()));
     auto pair = run(reactor_, [](Network& network, Listener& on) -> Task<Pair> {
         Pair made;
@@ -404,13 +405,13 @@ TEST_F(Tls, UseBeforeTheHandshakeIsAnError) {
 }
 
 // Without close_notify the end may have been forged by whoever cut the connection.
-TEST_F(Tls, EndWithoutNoticeIsAnError) {
+TEST_P(Tls, EndWithoutNoticeIsAnError) {
     Met met = meet(server_options(), client_options());
     met.server.reset();
     EXPECT_EQ(run(reactor_, read_to_end(*met.client)).error().code, Code::Io);
 }
 
-TEST_F(Tls, FinishIsSeenAsTheEnd) {
+TEST_P(Tls, FinishIsSeenAsTheEnd) {
     Met met = meet(server_options(), client_options());
     EXPECT_TRUE(run(reactor_, met.server->finish()));
     EXPECT_EQ(run(reactor_, read_to_end(*met.client)).value(), "");
@@ -432,7 +433,7 @@ bool handshake_with_version(uint16_t port, int version) {
     return connected;
 }
 
-TEST_F(Tls, TakesTheVersionsThatItsOptionsSay) {
+TEST_P(Tls, TakesTheVersionsThatItsOptionsSay) {
     const auto taken = [this](bool tls13_only, int version) {
         TlsOptions options = server_options();
         options.tls13_only = tls13_only;
@@ -456,7 +457,7 @@ TEST_F(Tls, TakesTheVersionsThatItsOptionsSay) {
     EXPECT_FALSE(taken(true, TLS1_2_VERSION));
 }
 
-TEST_F(Tls, NamesTheFileThatIsWrong) {
+TEST_P(Tls, NamesTheFileThatIsWrong) {
     std::ofstream(issuer_.file("garbage")) << "this is not PEM\n";
     const auto other = issuer_.issue({.name = "unrelated", .alternatives = "DNS:x", .by = ca_.get()});
     const auto expect_error = [](const TlsOptions& options, const std::string& file, const std::string& why) {
@@ -485,6 +486,8 @@ TEST_F(Tls, NamesTheFileThatIsWrong) {
     options.require_peer_certificate = true;
     EXPECT_FALSE(TlsContext::server(options).has_value());
 }
+
+INSTANTIATE_TEST_SUITE_P(Network, Tls, ::testing::Values(Sockets::OnTheReactor, Sockets::OnThreads), name_of);
 
 }  // namespace
 }  // namespace polis::runtime
