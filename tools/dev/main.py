@@ -66,7 +66,7 @@ def test(words):
         except Failure as failure:
             report(failure)
             total.failed.append(f'{preset}: {failure.what}')
-    for suite, arguments in (('interop', ()), ('faults', ('--short',))):
+    for suite, arguments in (('interop', ()), ('upgrade', ()), ('faults', ('--short',))):
         total.add(run_suite(suite, *arguments))
     say(f'All tests took {watch}')
     return total.conclude()
