@@ -9,7 +9,7 @@
 
 namespace polis::storage {
 
-Overlay::Overlay(const Store& store) : store_(store), arena_(first_block_.data(), first_block_.size()) {
+Overlay::Overlay(const Readable& base) : base_(base), arena_(first_block_.data(), first_block_.size()) {
     changes_.emplace(&arena_);
     removed_ranges_.emplace(&arena_);
 }
@@ -22,23 +22,16 @@ Result<std::optional<std::string>> Overlay::get(std::string_view key) const {
         return std::optional<std::string>(*found->second);
     }
     if (removed_range_of(key) != removed_ranges_->end()) return std::optional<std::string>();
-    return store_.get(key);
+    return base_.get(key);
 }
 
-void Overlay::put(std::string_view key, std::string_view value) {
-    batch_.put(key, value);
-    change(key, value);
-}
+void Overlay::put(std::string_view key, std::string_view value) { change(key, value); }
 
-void Overlay::remove(std::string_view key) {
-    batch_.remove(key);
-    change(key, std::nullopt);
-}
+void Overlay::remove(std::string_view key) { change(key, std::nullopt); }
 
 void Overlay::remove_range(const KeyRange& range) {
     if (range.empty()) return;
-    batch_.remove_range(range);
-    ++version_;
+    changed();
 
     const auto end = range.last.empty() ? changes_->end() : changes_->lower_bound(range.last);
     changes_->erase(changes_->lower_bound(range.first), end);
@@ -59,9 +52,21 @@ void Overlay::remove_range(const KeyRange& range) {
     removed_ranges_->emplace(keep(first), keep(last));
 }
 
+const Batch& Overlay::batch() const {
+    if (!batch_.empty()) return batch_;
+    for (const auto& [first, last] : *removed_ranges_) batch_.remove_range({std::string(first), std::string(last)});
+    for (const auto& [key, value] : *changes_) {
+        if (value) {
+            batch_.put(key, *value);
+        } else {
+            batch_.remove(key);
+        }
+    }
+    return batch_;
+}
+
 void Overlay::clear() {
-    ++version_;
-    batch_.clear();
+    changed();
     changes_.reset();
     removed_ranges_.reset();
     arena_.release();
@@ -70,7 +75,7 @@ void Overlay::clear() {
 }
 
 void Overlay::change(std::string_view key, std::optional<std::string_view> value) {
-    ++version_;
+    changed();
     if (value) value = keep(*value);
     const auto place = changes_->lower_bound(key);
     if (place != changes_->end() && place->first == key) {
@@ -102,7 +107,7 @@ public:
     MergedCursor(const Overlay& overlay, const KeyRange& range)
         : overlay_(overlay),
           changes_(*overlay.changes_),
-          base_(overlay.store_.cursor(range)),
+          base_(overlay.base_.cursor(range)),
           first_(range.empty() ? changes_.end() : changes_.lower_bound(range.first)),
           end_(range.empty() || range.last.empty() ? changes_.end() : changes_.lower_bound(range.last)),
           change_(end_),
@@ -252,7 +257,7 @@ private:
 };
 
 std::unique_ptr<Cursor> Overlay::cursor(const KeyRange& range) const {
-    if (empty()) return store_.cursor(range);
+    if (empty()) return base_.cursor(range);
     return std::make_unique<MergedCursor>(*this, range);
 }
 

@@ -19,9 +19,9 @@ namespace polis::storage {
 /// commands to one Overlay, then the replica writes `batch()` to the store and calls `clear()`.
 class Overlay {
 public:
-    /// REQUIRES: `store` outlives it and changes, where this is read, only by `batch()` being written, followed by
+    /// REQUIRES: `base` outlives it and changes, where this is read, only by `batch()` being written, followed by
     /// clear().
-    explicit Overlay(const Store& store);
+    explicit Overlay(const Readable& base);
     Overlay(const Overlay&) = delete;
     Overlay& operator=(const Overlay&) = delete;
     ~Overlay();
@@ -34,8 +34,9 @@ public:
     void remove(std::string_view key);
     void remove_range(const KeyRange& range);
 
-    const Batch& batch() const { return batch_; }
-    bool empty() const { return batch_.empty(); }
+    /// What has been gathered, each key once and in order.
+    const Batch& batch() const;
+    bool empty() const { return changes_->empty() && removed_ranges_->empty(); }
     void clear();
 
 private:
@@ -46,13 +47,17 @@ private:
     /// first -> last (empty: to the end). Disjoint, and older than the changes inside.
     using RemovedRanges = std::pmr::map<std::string_view, std::string_view>;
 
+    void changed() {
+        ++version_;
+        if (!batch_.empty()) batch_.clear();
+    }
     std::string_view keep(std::string_view octets);
     void change(std::string_view key, std::optional<std::string_view> value);
     /// The removed range that `key` lies in, or the end.
     RemovedRanges::const_iterator removed_range_of(std::string_view key) const;
 
-    const Store& store_;
-    Batch batch_;
+    const Readable& base_;
+    mutable Batch batch_;  // Empty, or made of the changes below.
     // Everything gathered dies together at clear(), so nodes and octets come from an arena: a change costs no malloc
     // as long as they fit first_block_, which is used again after each clear().
     std::array<std::byte, 32u << 10> first_block_;

@@ -32,7 +32,8 @@ std::shared_ptr<rocksdb::TableFactory> table_factory(std::shared_ptr<rocksdb::Ca
     return std::shared_ptr<rocksdb::TableFactory>(rocksdb::NewBlockBasedTableFactory(table));
 }
 
-rocksdb::Options rocksdb_options(const StoreOptions& wanted, std::shared_ptr<rocksdb::Cache> block_cache) {
+rocksdb::Options rocksdb_options(const StoreOptions& wanted, std::shared_ptr<rocksdb::Cache> block_cache,
+                                 std::shared_ptr<InsertHints> hints) {
     rocksdb::Options options;
     options.create_if_missing = true;
 
@@ -44,6 +45,9 @@ rocksdb::Options rocksdb_options(const StoreOptions& wanted, std::shared_ptr<roc
     // Most point reads of models are of keys that the memtable does not hold: the bloom filter spares the list search.
     options.memtable_prefix_bloom_size_ratio = 0.02;
     options.memtable_whole_key_filtering = true;
+
+    // The store hands over sorted batches.
+    options.memtable_insert_with_hint_prefix_extractor = std::move(hints);
 
     options.table_factory = table_factory(std::move(block_cache));
     options.compression = is_built_in(rocksdb::kLZ4Compression) ? rocksdb::kLZ4Compression : rocksdb::kNoCompression;
@@ -92,8 +96,10 @@ Result<OpenRocksdb> open_rocksdb(const std::string& path, const StoreOptions& op
     cache.capacity = options.block_cache_bytes;
     cache.num_shard_bits = 2;
     open.block_cache = rocksdb::NewLRUCache(cache);
+    open.hints = std::make_shared<InsertHints>();
+    const rocksdb::Options tuned = rocksdb_options(options, open.block_cache, open.hints);
     rocksdb::DB* db = nullptr;
-    TRY(result_of(rocksdb::DB::Open(rocksdb_options(options, open.block_cache), path, &db), "opening the store"));
+    TRY(result_of(rocksdb::DB::Open(tuned, path, &db), "opening the store"));
     open.db.reset(db);
     return open;
 }

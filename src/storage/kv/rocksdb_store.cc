@@ -5,12 +5,15 @@
 #include <rocksdb/write_batch.h>
 
 #include <algorithm>
+#include <chrono>
 #include <mutex>
 #include <set>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "base/ensure.h"
+#include "storage/kv/gathered.h"
 #include "storage/kv/import_marks.h"
 #include "storage/kv/rocksdb_open.h"
 #include "storage/kv/store.h"
@@ -173,24 +176,45 @@ private:
     std::set<std::string_view> puts_;  // Keys put so far; views into the batch.
 };
 
+/// Small batches are gathered and handed to RocksDB together, sorted: an insertion beside the last one costs a fraction of one
+/// anywhere, and rows that every batch writes anew (a position, a total) are inserted once. A read of any kind hands over first.
 class RocksdbStore final : public Store {
 public:
     RocksdbStore(OpenRocksdb open, ImportMarks marks)
         : open_(std::move(open)), db_(*open_.db), marks_(std::move(marks)) {}
+    ~RocksdbStore() override { (void)hand_over_patiently(); }  // What stays behind is a lost suffix, as after a crash.
 
     Result<std::optional<std::string>> get(std::string_view key) const override {
-        return get_from(db_, rocksdb::ReadOptions(), key);
+        const std::shared_ptr<const View> patched = patched_unless_handed_over();
+        return patched ? patched->get(key) : get_from(db_, rocksdb::ReadOptions(), key);
     }
 
     std::unique_ptr<Cursor> cursor(const KeyRange& range) const override {
+        std::shared_ptr<const View> patched = patched_unless_handed_over();
+        if (patched) return cursor_keeping(std::move(patched), range);
         return std::make_unique<RocksdbCursor>(db_, rocksdb::ReadOptions(), range);
     }
 
-    std::shared_ptr<const View> view() const override { return std::make_shared<RocksdbView>(db_); }
+    std::shared_ptr<const View> view() const override {
+        std::shared_ptr<const View> patched = patched_unless_handed_over();
+        return patched ? patched : std::make_shared<RocksdbView>(db_);
+    }
 
-    Result<void> write(const Batch& batch) override { return write(batch, Stall::Refuse); }
+    Result<void> write(const Batch& batch) override {
+        const std::lock_guard lock(gathered_mutex_);
+        const bool is_large = batch.bytes() > gathered_bytes_max / 2;
+        if (is_large || batch.range_removals() > 0) {
+            TRY(hand_over());
+            return write_through(batch);
+        }
+        if (gathered_.bytes() + batch.bytes() > gathered_bytes_max) TRY(hand_over());
+        gathered_.append(batch);
+        patched_.reset();
+        return {};
+    }
 
     Result<void> flush() override {
+        TRY(hand_over_patiently());
         rocksdb::FlushOptions options;
         options.wait = true;
         options.allow_write_stall =
@@ -199,6 +223,7 @@ public:
     }
 
     Result<void> export_range(const KeyRange& range, size_t chunk_bytes, const ChunkSink& sink) const override {
+        TRY(hand_over_patiently());
         RocksdbCursor pairs(db_, bulk_read_options(), range);
         return export_pairs(pairs, chunk_bytes, sink);
     }
@@ -209,7 +234,7 @@ public:
             TRY(marks_.add(range));
         }
         TRY(remove_durably(range));
-        TRY(import_pairs(range, source, [this](const Batch& batch) { return write(batch, Stall::Wait); }));
+        TRY(import_pairs(range, source, [this](const Batch& batch) { return write_waiting(batch); }));
         TRY(flush());
         const std::lock_guard lock(marks_mutex_);
         return marks_.remove_covered_by(range);
@@ -221,6 +246,7 @@ public:
     }
 
     Result<uint64_t> hash(const KeyRange& range) const override {
+        TRY(hand_over_patiently());
         RocksdbCursor pairs(db_, bulk_read_options(), range);
         return hash_pairs(pairs);
     }
@@ -240,7 +266,8 @@ public:
     }
 
 private:
-    enum class Stall : uint8_t { Refuse, Wait };
+    static constexpr size_t gathered_bytes_max = 256u << 10;  // Handing over so much takes well below a millisecond.
+    static constexpr auto stall_poll = std::chrono::milliseconds(1);
 
     /// For reads of everything: they neither push hot blocks out of the cache nor wait for each block of the disk.
     static rocksdb::ReadOptions bulk_read_options() {
@@ -250,14 +277,63 @@ private:
         return options;
     }
 
-    Result<void> write(const Batch& batch, Stall stall) {
+    Result<void> write_through(const Batch& batch) const {
         if (batch.empty()) return {};
         BatchEncoder encoder(db_, batch);
         TRY(encoder.encode(batch));
+        open_.hints->suspend(encoder.encoded().HasDeleteRange());
+        Result<void> written = write_encoded(encoder.encoded());
+        open_.hints->suspend(false);
+        return written;
+    }
+
+    Result<void> write_encoded(rocksdb::WriteBatch& encoded) const {
         rocksdb::WriteOptions options;
         options.disableWAL = true;
-        options.no_slowdown = stall == Stall::Refuse;
-        return result_of(db_.Write(options, &encoder.encoded()), "writing to the store");
+        options.no_slowdown = true;
+        return result_of(db_.Write(options, &encoded), "writing to the store");
+    }
+
+    /// REQUIRES: gathered_mutex_ is held.
+    Result<void> hand_over() const {
+        if (gathered_.empty()) return {};
+        rocksdb::WriteBatch encoded(gathered_.bytes() + 16);
+        for (const KeyChange& change : final_changes(gathered_)) {
+            const rocksdb::Slice key = slice_of(change.key);
+            TRY(result_of(change.removed ? encoded.Delete(key) : encoded.Put(key, slice_of(change.value)),
+                          "gathering changes"));
+        }
+        TRY(write_encoded(encoded));
+        gathered_.clear();
+        patched_.reset();
+        return {};
+    }
+
+    /// Null if RocksDB has everything; else, because it takes no writes right now, what it would show if it had.
+    std::shared_ptr<const View> patched_unless_handed_over() const {
+        const std::lock_guard lock(gathered_mutex_);
+        if (hand_over()) return nullptr;
+        if (!patched_) patched_ = std::make_shared<PatchedView>(std::make_shared<RocksdbView>(db_), gathered_);
+        return patched_;
+    }
+
+    /// For calls that may block: waits for as long as RocksDB is behind, without keeping others from writing.
+    Result<void> hand_over_patiently() const {
+        return patiently([this] {
+            const std::lock_guard lock(gathered_mutex_);
+            return hand_over();
+        });
+    }
+    Result<void> write_waiting(const Batch& batch) {
+        return patiently([this, &batch] { return write(batch); });
+    }
+    template <class Attempt>
+    static Result<void> patiently(const Attempt& attempt) {
+        for (;;) {
+            Result<void> done = attempt();
+            if (done || done.error().code != Code::Overloaded) return done;
+            std::this_thread::sleep_for(stall_poll);
+        }
     }
 
     /// Removes `range` and drops what files it can.
@@ -269,7 +345,7 @@ private:
         if (range.empty()) return {};
         Batch removal;
         removal.remove_range(range);
-        TRY(write(removal, Stall::Wait));
+        TRY(write_waiting(removal));
         TRY(flush());
         const rocksdb::Slice first = slice_of(range.first);
         const rocksdb::Slice last = slice_of(range.last);
@@ -289,6 +365,9 @@ private:
     }
 
     uint64_t unflushed_bytes() const {
+        if (const std::lock_guard lock(gathered_mutex_); !gathered_.empty()) {
+            return gathered_.bytes() + property(rocksdb::DB::Properties::kCurSizeAllMemTables);
+        }
         const bool nothing = property(rocksdb::DB::Properties::kNumEntriesActiveMemTable) == 0 &&
                              property(rocksdb::DB::Properties::kNumImmutableMemTable) == 0;
         return nothing ? 0 : property(rocksdb::DB::Properties::kCurSizeAllMemTables);
@@ -296,6 +375,9 @@ private:
 
     const OpenRocksdb open_;
     rocksdb::DB& db_;
+    mutable std::mutex gathered_mutex_;
+    mutable Batch gathered_;  // Written, and not in RocksDB yet. Under gathered_mutex_, as is ...
+    mutable std::shared_ptr<const PatchedView> patched_;  // ... its view, made while RocksDB takes no writes.
     mutable std::mutex marks_mutex_;
     ImportMarks marks_;
 };

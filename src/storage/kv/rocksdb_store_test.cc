@@ -204,6 +204,48 @@ TEST(RocksdbStore, RefusesWritesInsteadOfStallingAndTakesThemLater) {
     EXPECT_EQ(prefix_length(*store), written);
 }
 
+TEST(RocksdbStore, ShowsAllThatWasWrittenWhileItRefusesMore) {
+    ScratchDirectory directory;
+    const auto store = open_at(directory.path());
+    int refusals = 0;
+    int written = 0;
+    while (refusals < 3 && written < 200'000) {
+        if (store->write(put(numbered(written), 2000))) {
+            ++written;
+            continue;
+        }
+        ++refusals;
+        const auto view = store->view();
+        ASSERT_EQ(prefix_length(*store), written);
+        EXPECT_TRUE(store->get(numbered(written - 1)).value().has_value());
+        EXPECT_TRUE(view->get(numbered(written - 1)).value().has_value());
+        EXPECT_FALSE(view->get(numbered(written)).value().has_value());
+        EXPECT_GT(store->usage().unflushed_bytes, 0u);
+    }
+    EXPECT_EQ(refusals, 3);
+}
+
+// RocksDB 7.8.3 gives range removals the insertion hint of keys, which lie in another list.
+TEST(RocksdbStore, TakesRangeRemovalsBetweenInsertionsBesideEachOther) {
+    ScratchDirectory directory;
+    const auto store = open_at(directory.path(), {});
+    for (int round = 0; round < 20; ++round) {
+        Batch batch;
+        for (int i = 0; i < 200; ++i) batch.put(numbered(i), "v");
+        write_patiently(*store, batch);
+        Batch removal;
+        removal.remove_range({numbered(100), numbered(200)});
+        write_patiently(*store, removal);
+        ASSERT_EQ(prefix_length(*store), 100);
+    }
+}
+
+TEST(RocksdbStore, KeepsWhatWasGatheredWhenItIsClosed) {
+    ScratchDirectory directory;
+    write_patiently(*open_at(directory.path()), put(numbered(0)));
+    EXPECT_EQ(prefix_length(*open_at(directory.path())), 1);
+}
+
 TEST(RocksdbStore, IsReadByOthersWhileItIsWrittenAndFlushed) {
     ScratchDirectory directory;
     const auto store = open_at(directory.path());

@@ -23,6 +23,12 @@ void Batch::remove_range(const KeyRange& range) {
     ++range_removals_;
 }
 
+void Batch::append(const Batch& later) {
+    log_.append(later.log_);
+    count_ += later.count_;
+    range_removals_ += later.range_removals_;
+}
+
 void Batch::clear() {
     log_.clear();
     count_ = 0;

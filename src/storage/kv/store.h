@@ -43,6 +43,8 @@ public:
     }
     void remove(std::string_view key) { append(Kind::Remove, key, {}, {}); }
     void remove_range(const KeyRange& range);
+    /// Adds the changes of `later` behind these.
+    void append(const Batch& later);
     void clear();
 
     bool empty() const { return count_ == 0; }
@@ -93,15 +95,18 @@ public:
     virtual Result<void> status() const = 0;
 };
 
-/// A consistent view of one moment. Thread-safe to read from several threads through cursors of their own. Holding one
-/// keeps old versions alive: seconds, not hours. REQUIRES: it is gone before its store is.
-class View {
+/// What can be read by key and in order: a store as it is now, or a view of it.
+class Readable {
 public:
-    virtual ~View() = default;
+    virtual ~Readable() = default;
     virtual Result<std::optional<std::string>> get(std::string_view key) const = 0;
-    /// Only keys of `range` are seen.
+    /// A cursor over the state as of now; only keys of `range` are seen.
     virtual std::unique_ptr<Cursor> cursor(const KeyRange& range) const = 0;
 };
+
+/// A consistent view of one moment. Thread-safe to read from several threads through cursors of their own. Holding one
+/// keeps old versions alive: seconds, not hours. REQUIRES: it is gone before its store is.
+class View : public Readable {};
 
 /// Takes the next piece of an export; an error stops it.
 using ChunkSink = std::function<Result<void>(std::string_view)>;
@@ -114,13 +119,8 @@ using ChunkSource = std::function<Result<std::string>()>;
 /// Durability: what is written is visible at once and durable after a flush that began later ends; a crash forgets a
 /// suffix of the unflushed writes, never one in the middle (the replica's log brings them back).
 /// Errors everywhere: Corrupt, Io.
-class Store {
+class Store : public Readable {
 public:
-    virtual ~Store() = default;
-
-    virtual Result<std::optional<std::string>> get(std::string_view key) const = 0;
-    /// A cursor over the newest state as of now.
-    virtual std::unique_ptr<Cursor> cursor(const KeyRange& range) const = 0;
     virtual std::shared_ptr<const View> view() const = 0;
 
     /// Applies the batch atomically. Errors: Overloaded: the store cannot take writes right now (compaction is

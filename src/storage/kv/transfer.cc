@@ -1,15 +1,13 @@
 #include "storage/kv/transfer.h"
 
-#include <bit>
-#include <cstring>
 #include <string>
+#include <utility>
 
 #include "base/hash.h"
+#include "base/octets.h"
 
 namespace polis::storage {
 namespace {
-
-static_assert(std::endian::native == std::endian::little, "integers are copied as they are");
 
 constexpr size_t frame_header_bytes = 8;
 constexpr size_t pair_header_bytes = 8;
@@ -17,44 +15,36 @@ constexpr size_t body_bytes_max = 256u << 20;
 constexpr char pairs_kind = 1;
 constexpr char end_kind = 2;
 
-template <class Integer>
-void append(std::string& target, Integer value) {
-    char octets[sizeof value];
-    std::memcpy(octets, &value, sizeof value);
-    target.append(octets, sizeof octets);
-}
-
 /// REQUIRES: `octets` holds as many.
-template <class Integer>
-Integer load(std::string_view octets) {
-    Integer value;
-    std::memcpy(&value, octets.data(), sizeof value);
-    return value;
+template <class Number>
+Number number_at(std::string_view octets) {
+    return OctetReader(octets).number<Number>();
 }
 
 uint32_t frame_crc(uint64_t number, std::string_view body) {
-    std::string prefix;
-    append(prefix, number);
-    return crc32c(body, crc32c(prefix));
+    OctetWriter prefix;
+    prefix.number(number);
+    return crc32c(body, crc32c(prefix.str()));
 }
 
-/// `frame` starts with room for the header, which is filled in here.
-Result<void> seal(std::string& frame, uint64_t number) {
-    const std::string_view body = std::string_view(frame).substr(frame_header_bytes);
+/// Room for the header, which seal() fills in, and the kind.
+OctetWriter begin_frame(char kind) {
+    OctetWriter frame;
+    frame.number(uint64_t{0});
+    frame.number(static_cast<uint8_t>(kind));
+    return frame;
+}
+
+Result<std::string> seal(OctetWriter frame, uint64_t number) {
+    const std::string_view body = std::string_view(frame.str()).substr(frame_header_bytes);
     if (body.size() > body_bytes_max) {
         return fail(Code::Invalid, "a pair of " + std::to_string(body.size()) +
                                        " bytes cannot be exported, the limit is " + std::to_string(body_bytes_max));
     }
-    const auto length = static_cast<uint32_t>(body.size());
     const uint32_t crc = frame_crc(number, body);
-    std::memcpy(frame.data(), &length, sizeof length);
-    std::memcpy(frame.data() + sizeof length, &crc, sizeof crc);
-    return {};
-}
-
-void begin_frame(std::string& frame, char kind) {
-    frame.assign(frame_header_bytes, '\0');
-    frame.push_back(kind);
+    frame.patch(0, static_cast<uint32_t>(body.size()));
+    frame.patch(sizeof(uint32_t), crc);
+    return frame.take();
 }
 
 std::unexpected<Error> damaged(const char* what) {
@@ -71,11 +61,11 @@ public:
         buffer_.erase(0, used_);
         used_ = 0;
         TRY(fill(frame_header_bytes));
-        const auto length = load<uint32_t>(buffer_);
+        const auto length = number_at<uint32_t>(buffer_);
         if (length == 0 || length > body_bytes_max) return damaged("a frame's length is impossible");
         TRY(fill(frame_header_bytes + length));
         const std::string_view body = std::string_view(buffer_).substr(frame_header_bytes, length);
-        const auto crc = load<uint32_t>(std::string_view(buffer_).substr(4));
+        const auto crc = number_at<uint32_t>(std::string_view(buffer_).substr(4));
         if (crc != frame_crc(number_, body)) return damaged("a frame's checksum differs");
         ++number_;
         used_ = frame_header_bytes + length;
@@ -110,8 +100,8 @@ public:
         batch_.clear();
         while (!body.empty()) {
             if (body.size() < pair_header_bytes) return damaged("a pair is cut");
-            const uint64_t key_bytes = load<uint32_t>(body);
-            const uint64_t value_bytes = load<uint32_t>(body.substr(4));
+            const uint64_t key_bytes = number_at<uint32_t>(body);
+            const uint64_t value_bytes = number_at<uint32_t>(body.substr(4));
             body.remove_prefix(pair_header_bytes);
             if (key_bytes + value_bytes > body.size()) return damaged("a pair is cut");
             const std::string_view key = body.substr(0, key_bytes);
@@ -144,27 +134,26 @@ PairExporter::PairExporter(Cursor& pairs, size_t chunk_bytes) : pairs_(pairs), c
 
 Result<std::string> PairExporter::next() {
     if (ended_) return std::string();
-    std::string frame;
-    begin_frame(frame, pairs_kind);
+    OctetWriter frame = begin_frame(pairs_kind);
     const size_t empty_frame_bytes = frame.size();
     for (; pairs_.valid(); pairs_.next()) {
         const std::string_view key = pairs_.key();
         const std::string_view value = pairs_.value();
         const size_t bytes = frame.size() + key.size() + value.size() + pair_header_bytes;
         if (frame.size() > empty_frame_bytes && bytes > chunk_bytes_) break;
-        append(frame, static_cast<uint32_t>(key.size()));
-        append(frame, static_cast<uint32_t>(value.size()));
-        frame.append(key).append(value);
+        frame.number(static_cast<uint32_t>(key.size()));
+        frame.number(static_cast<uint32_t>(value.size()));
+        frame.octets(key);
+        frame.octets(value);
         ++count_;
     }
     TRY(pairs_.status());
     if (frame.size() == empty_frame_bytes) {
-        begin_frame(frame, end_kind);
-        append(frame, count_);
+        frame = begin_frame(end_kind);
+        frame.number(count_);
         ended_ = true;
     }
-    TRY(seal(frame, number_++));
-    return frame;
+    return seal(std::move(frame), number_++);
 }
 
 Result<void> export_pairs(Cursor& pairs, size_t chunk_bytes, const ChunkSink& sink) {
@@ -186,7 +175,7 @@ Result<void> import_pairs(const KeyRange& range, const ChunkSource& source,
             LET(const Batch* batch, pairs.read(body.substr(1)));
             TRY(write(*batch));
         } else if (body.front() == end_kind && body.size() == 1 + sizeof(uint64_t)) {
-            if (load<uint64_t>(body.substr(1)) != pairs.count()) return damaged("pairs are missing");
+            if (number_at<uint64_t>(body.substr(1)) != pairs.count()) return damaged("pairs are missing");
             if (!frames.is_drained()) return damaged("it goes on after its end");
             return {};
         } else {
@@ -211,15 +200,15 @@ bool PairImporter::ended() const { return state_->ended; }
 Result<const Batch*> PairImporter::read(std::string_view frame) {
     if (frame.size() <= frame_header_bytes) return damaged("a frame is cut");
     const std::string_view body = frame.substr(frame_header_bytes);
-    if (load<uint32_t>(frame) != body.size()) return damaged("a frame is cut");
-    if (load<uint32_t>(frame.substr(4)) != frame_crc(state_->number, body)) {
+    if (number_at<uint32_t>(frame) != body.size()) return damaged("a frame is cut");
+    if (number_at<uint32_t>(frame.substr(4)) != frame_crc(state_->number, body)) {
         return damaged("a frame's checksum differs");
     }
     if (state_->ended) return damaged("it goes on after its end");
     ++state_->number;
     if (body.front() == pairs_kind) return state_->pairs.read(body.substr(1));
     if (body.front() != end_kind || body.size() != 1 + sizeof(uint64_t)) return damaged("a frame is of no known kind");
-    if (load<uint64_t>(body.substr(1)) != state_->pairs.count()) return damaged("pairs are missing");
+    if (number_at<uint64_t>(body.substr(1)) != state_->pairs.count()) return damaged("pairs are missing");
     state_->ended = true;
     return state_->pairs.read({});
 }
