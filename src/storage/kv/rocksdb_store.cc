@@ -5,11 +5,9 @@
 #include <rocksdb/write_batch.h>
 
 #include <algorithm>
-#include <chrono>
 #include <mutex>
 #include <set>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include "base/ensure.h"
@@ -267,7 +265,6 @@ public:
 
 private:
     static constexpr size_t gathered_bytes_max = 256u << 10;  // Handing over so much takes well below a millisecond.
-    static constexpr auto stall_poll = std::chrono::milliseconds(1);
 
     /// For reads of everything: they neither push hot blocks out of the cache nor wait for each block of the disk.
     static rocksdb::ReadOptions bulk_read_options() {
@@ -328,12 +325,19 @@ private:
         return patiently([this, &batch] { return write(batch); });
     }
     template <class Attempt>
-    static Result<void> patiently(const Attempt& attempt) {
+    Result<void> patiently(const Attempt& attempt) const {
         for (;;) {
             Result<void> done = attempt();
             if (done || done.error().code != Code::Overloaded) return done;
-            std::this_thread::sleep_for(stall_poll);
+            TRY(wait_until_writable());
         }
+    }
+    /// An empty write that may wait does so for as long as RocksDB is behind.
+    Result<void> wait_until_writable() const {
+        rocksdb::WriteBatch nothing;
+        rocksdb::WriteOptions options;
+        options.disableWAL = true;
+        return result_of(db_.Write(options, &nothing), "waiting for the store");
     }
 
     /// Removes `range` and drops what files it can.
