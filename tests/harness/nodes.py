@@ -41,7 +41,7 @@ class Node:
         with open(self.log, 'ab') as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                                             env={'PATH': os.environ['PATH'], 'HOME': '/', 'TZ': 'UTC',
-                                                 **{k: v for k, v in os.environ.items() if k == 'POLIS_BINARY'}})
+                                                 **{k: v for k, v in os.environ.items() if k == 'POLIS_BINARY' or k.endswith('SAN_OPTIONS')}})
 
     def signal(self, number):
         """Sends a signal to the process."""

@@ -7,9 +7,10 @@ import sys
 
 import build as builds
 import cluster
+import long_tests
 from packages import groups, install
-from programs import Count, run_all
-from shell import BUILD, PLAIN, RED, ROOT, Failure, Stopwatch, cores, run, say
+from programs import Count, run_all, run_checks, run_suite
+from shell import BUILD, ROOT, Failure, Stopwatch, report, run, say
 
 
 def up(words):
@@ -66,29 +67,10 @@ def test(words):
         except Failure as failure:
             report(failure)
             total.failed.append(f'{preset}: {failure.what}')
-    for suite, arguments in (('interop', ()), ('upgrade', ()), ('faults', ('--short',))):
+    for suite, arguments in (('interop', ()), ('cli', ()), ('upgrade', ()), ('faults', ('--short',))):
         total.add(run_suite(suite, *arguments))
     say(f'All tests took {watch}')
     return total.conclude()
-
-
-def run_suite(suite, *arguments):
-    """Runs tests/<suite>/run.py against the release build; the count of its closing line."""
-    say(f'Running tests/{suite}')
-    process = subprocess.Popen(['/usr/bin/python3', '-s', ROOT / 'tests' / suite / 'run.py', *arguments], cwd=ROOT,
-                               stdout=subprocess.PIPE, text=True)
-    count, last = Count(), ''
-    for line in process.stdout:
-        print(line, end='', flush=True)
-        if line.startswith('FAILED '):
-            count.failed.append(f'{suite}: {line.split(None, 1)[1].strip()}')
-        last = line.strip() or last
-    status = process.wait()
-    if last.endswith(' failed') and last.split()[0].isdigit():
-        count.passed = int(last.split()[0])
-    if status and not count.failed:
-        count.failed.append(f'tests/{suite} (exit status {status})')
-    return count
 
 
 def interop(words):
@@ -96,6 +78,13 @@ def interop(words):
     install('build', 'test')
     builds.polis()
     return run_suite('interop', *words).conclude()
+
+
+def cli(words):
+    """The command line against real nodes: init, doctor, top, reload, backup, exit codes. [CASE]"""
+    install('build', 'test')
+    builds.polis()
+    return run_suite('cli', *words).conclude()
 
 
 def faults(words):
@@ -106,21 +95,16 @@ def faults(words):
 
 
 def night(words):
-    """What takes longer: ThreadSanitizer, fuzzing, long simulation, clang-tidy, headers alone, all fault scenarios."""
-    import lint.compilers
+    """What takes longer, at low priority: tsan fuzz sim interop upgrade faults headers tidy; all, or those named. [--seconds N] [PART...]"""
+    parser = argparse.ArgumentParser('./x night')
+    parser.add_argument('--seconds', type=int, default=600, help='of fuzzing each target')
+    parser.add_argument('--seeds', type=int, default=200_000, help='of the simulation')
+    parser.add_argument('parts', nargs='*', metavar='PART', help=' '.join(long_tests.PARTS) + '; all, if none is named')
+    options = parser.parse_args(words)
+    if unknown := [part for part in options.parts if part not in long_tests.PARTS]:
+        raise Failure(f'no part {" ".join(unknown)}', 'There are: ' + ' '.join(long_tests.PARTS))
     install('build', 'test')
-    total = Count()
-    for step in (lambda: (builds.build('tsan'), run_all('tsan'))[1],
-                 lambda: fuzz_all(seconds=600), lambda: simulate(1, 200000),
-                 lambda: run_suite('interop'), lambda: run_suite('faults')):
-        try:
-            total.add(step())
-        except Failure as failure:
-            report(failure)
-            total.failed.append(failure.what)
-    builds.build('debug')
-    total.add(run_checks([lint.compilers.check_headers, lint.compilers.check_tidy]))
-    return total.conclude()
+    return long_tests.night(options).conclude()
 
 
 def sim(words):
@@ -131,75 +115,14 @@ def sim(words):
     parser.add_argument('--seed', type=int)
     options = parser.parse_args(words)
     install('build', 'test')
-    return simulate(options.first, options.seeds, options.seed).conclude()
-
-
-def simulate(first, seeds, seed=None):
-    """Runs the test programs that take seeds (those whose source reads POLIS_SEEDS), a share of the seeds on each core."""
-    sources = [path for path in sorted((ROOT / 'src').rglob('*_test.cc')) if 'POLIS_SEEDS' in path.read_text()]
-    units = sorted({str(path.parent.relative_to(ROOT / 'src')).replace('/', '_') for path in sources})
-    builds.build('release', [f'{unit}_test' for unit in units])
-    count, running, share = Count(), [], -(-seeds // cores())
-    for unit in units:
-        ranges = [first] if seed is not None else range(first, first + seeds, share)
-        for begin in ranges:
-            environment = {'POLIS_SEED': str(seed)} if seed is not None else {
-                'POLIS_FIRST_SEED': str(begin), 'POLIS_SEEDS': str(min(share, first + seeds - begin))}
-            running.append((f'{unit} from seed {begin}', subprocess.Popen(
-                [BUILD / 'release' / f'{unit}_test'], env={**os.environ, **environment}, stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT, text=True)))
-    for name, process in running:
-        out, _ = process.communicate()
-        if process.returncode:
-            print(out[-20000:])
-            count.failed.append(f'sim: {name}')
-        else:
-            count.passed += 1
-    return count
+    return long_tests.simulate(options.first, options.seeds, options.seed).conclude()
 
 
 def fuzz(words):
     """Fuzz each target, or one, for SECONDS each (60); new inputs go to build/corpus. [TARGET] [SECONDS]"""
     install('build', 'test')
     seconds = int(words.pop()) if words and words[-1].isdigit() else 60
-    return fuzz_all(seconds, words[0] if words else '').conclude()
-
-
-def fuzz_all(seconds, pattern=''):
-    """Runs libFuzzer on each target of the asan build; a crash is a failed case and its input is kept."""
-    builds.build('asan')
-    count = Count()
-    for source in sorted((ROOT / 'src').rglob('*_fuzz.cc')):
-        name = source.stem
-        if pattern not in name:
-            continue
-        found, seeds = BUILD / 'corpus' / name, ROOT / 'tests/corpus' / name.removesuffix('_fuzz')
-        found.mkdir(parents=True, exist_ok=True)
-        say(f'Fuzzing {name} for {seconds} s')
-        done = subprocess.run([BUILD / 'asan' / name, f'-max_total_time={seconds}', '-print_final_stats=1', '-timeout=10',
-                               f'-artifact_prefix={found}/', found, seeds], cwd=ROOT)
-        if done.returncode:
-            count.failed.append(f'{name}: the input is kept in {found}; add it to {seeds} with its mend')
-        else:
-            count.passed += 1
-    if not count.passed and not count.failed:
-        raise Failure(f'no fuzz target matches {pattern!r}', 'Targets are the *_fuzz.cc files below src/.')
-    return count
-
-
-def run_checks(checks):
-    """Runs lint checks; prints what each finds."""
-    count = Count()
-    for check in checks:
-        faults_found = check()
-        name = check.__name__.removeprefix('check_').replace('_', ' ')
-        for fault in faults_found:
-            print(f'{RED}{name}{PLAIN} {fault}')
-        if faults_found:
-            count.failed.append(f'lint: {name}, {len(faults_found)} found')
-        else:
-            count.passed += 1
-    return count
+    return long_tests.fuzz_all(seconds, words[0] if words else '').conclude()
 
 
 def lint_command(words):
@@ -246,7 +169,7 @@ def bench_micro(words):
 
 
 COMMANDS = {'up': up, 'down': down, 'test': test, 'lint': lint_command, 'fmt': fmt, 'build': build, 'run': run_polis,
-            'interop': interop, 'faults': faults, 'sim': sim, 'fuzz': fuzz, 'bench': bench, 'night': night, 'setup': setup}
+            'interop': interop, 'cli': cli, 'faults': faults, 'sim': sim, 'fuzz': fuzz, 'bench': bench, 'night': night, 'setup': setup}
 
 
 def usage():
@@ -255,11 +178,6 @@ def usage():
     for name, command in COMMANDS.items():
         print(f'  {name:8} {inspect.getdoc(command).splitlines()[0]}')
     print('\nA fresh Debian 12 needs nothing but this script: each command installs what it needs (tools/packages.txt).')
-
-
-def report(failure):
-    """Prints a Failure."""
-    print(f'{RED}x: {failure.what}{PLAIN}' + (f'\n   {failure.then}' if failure.then else ''), flush=True)
 
 
 def main(words):

@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 
-from shell import BUILD, GREEN, PLAIN, RED, Failure, cores, output_of, say
+from shell import BUILD, GREEN, PLAIN, RED, ROOT, Failure, cores, output_of, say
 
 SECONDS_MAX = 900  # One test program; the longest takes a small part of it.
 
@@ -14,7 +14,7 @@ SECONDS_MAX = 900  # One test program; the longest takes a small part of it.
 SANITIZER_OPTIONS = {
     'ASAN_OPTIONS': 'detect_container_overflow=0:detect_stack_use_after_return=1:strict_string_checks=1',
     'UBSAN_OPTIONS': 'print_stacktrace=1',
-    'TSAN_OPTIONS': 'halt_on_error=1:second_deadlock_stack=1',
+    'TSAN_OPTIONS': f'halt_on_error=1:second_deadlock_stack=1:suppressions={ROOT}/tools/tsan_suppressions.txt',
 }
 
 
@@ -103,3 +103,38 @@ def run_all(preset, pattern='', environment=None):
             print(f'  {colour}{running[done]}{PLAIN}: {count.passed} passed, {len(count.failed)} failed', flush=True)
             total.add(count)
     return total
+
+
+def run_suite(suite, *arguments, environment=None):
+    """Runs tests/<suite>/run.py against the release build, or POLIS_BINARY; the count of its closing line."""
+    say(f'Running tests/{suite}')
+    process = subprocess.Popen(['/usr/bin/python3', '-s', ROOT / 'tests' / suite / 'run.py', *arguments], cwd=ROOT,
+                               stdout=subprocess.PIPE, text=True,
+                               env={**os.environ, **SANITIZER_OPTIONS, **(environment or {})})
+    count, last = Count(), ''
+    for line in process.stdout:
+        print(line, end='', flush=True)
+        if line.startswith('FAILED '):
+            count.failed.append(f'{suite}: {line.split(None, 1)[1].strip()}')
+        last = line.strip() or last
+    status = process.wait()
+    if last.endswith(' failed') and last.split()[0].isdigit():
+        count.passed = int(last.split()[0])
+    if status and not count.failed:
+        count.failed.append(f'tests/{suite} (exit status {status})')
+    return count
+
+
+def run_checks(checks):
+    """Runs lint checks; prints what each finds."""
+    count = Count()
+    for check in checks:
+        faults_found = check()
+        name = check.__name__.removeprefix('check_').replace('_', ' ')
+        for fault in faults_found:
+            print(f'{RED}{name}{PLAIN} {fault}')
+        if faults_found:
+            count.failed.append(f'lint: {name}, {len(faults_found)} found')
+        else:
+            count.passed += 1
+    return count

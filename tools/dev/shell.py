@@ -24,6 +24,11 @@ def say(text=''):
     print(f'{BOLD}{text}{PLAIN}', flush=True)
 
 
+def report(failure):
+    """Prints a Failure."""
+    print(f'{RED}x: {failure.what}{PLAIN}' + (f'\n   {failure.then}' if failure.then else ''), flush=True)
+
+
 def run(command, then='', quiet=False, **options):
     """Runs a program in the tree's root; raises Failure, which says `then` as the next step, if it fails.
 
