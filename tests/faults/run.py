@@ -1,4 +1,4 @@
-"""Runs the fault tests: python3 tests/faults/run.py [--short] [--subject etcd|polis] [--seed N] [SCENARIO]."""
+"""Runs the fault tests: python3 tests/faults/run.py [--short] [--subject etcd|polis] [--seed N] [--old BINARY] [SCENARIO]."""
 import argparse
 import os
 import pathlib
@@ -42,15 +42,17 @@ class NoWrapper:
         return []
 
 
-def make_cluster(function, subject):
+def make_cluster(function, options):
     """The cluster that a scenario asks for, started."""
     folder = pathlib.Path(tempfile.mkdtemp(prefix=f'polis-test-{function.__name__}-'))
     namespaces = Namespaces(function.nodes) if function.network == 'namespaces' else None
     first = f'{PREFIX}.1' if namespaces else '127.0.4.1'
     clocks = Clocks(folder, function.nodes) if function.clocks else None
-    cluster = Cluster(subject, first, function.nodes, folder=folder, wrapper=(namespaces or clocks or NoWrapper).wrapper,
+    cluster = Cluster(options.subject, first, function.nodes, folder=folder, wrapper=(namespaces or clocks or NoWrapper).wrapper,
                       **function.flags)
     cluster.namespaces, cluster.clocks = namespaces, clocks
+    for node in cluster.nodes:
+        node.program = options.old
     if function.disk_bytes:
         for node in cluster.nodes:
             node.data.mkdir(mode=0o700)
@@ -95,7 +97,7 @@ def judge(cluster, workload):
 
 def run_scenario(function, options):
     """One scenario in this process; its faults."""
-    cluster = make_cluster(function, options.subject)
+    cluster = make_cluster(function, options)
     workload = Workload(cluster.endpoints, seed=options.seed)
     try:
         workload.start()
@@ -105,7 +107,8 @@ def run_scenario(function, options):
         faults = judge(cluster, workload)
         outcomes = [operation.outcome for operation in workload.operations]
         print(f'    {len(outcomes)} operations, {outcomes.count("unknown")} of unknown outcome, {workload.acknowledged()} writes '
-              f'acknowledged, {len(workload.leases)} leases; recovery {", ".join(f"{n:.2f} s" if isinstance(n, float) else n for n in world.notes)}')
+              f'acknowledged, {len(workload.leases)} leases; recovery '
+              + ', '.join(f'{note:.2f} s' if isinstance(note, float) else note for note in world.notes))
     except Exception:
         faults = [traceback.format_exc()]
         for node in cluster.nodes:
@@ -123,6 +126,8 @@ def run_apart(function, options):
                '--inside', f'--subject={options.subject}', f'--seed={options.seed}', function.__name__]
     if options.short:
         command.append('--short')
+    if options.old:
+        command.append(f'--old={options.old}')
     print(f'  {function.__name__}: {function.__doc__.splitlines()[0]}', flush=True)
     start = time.monotonic()
     try:
@@ -153,6 +158,7 @@ def main():
     parser.add_argument('--short', action='store_true', help='fewer rounds, for every landing')
     parser.add_argument('--subject', default='polis', choices=['polis', 'etcd'])
     parser.add_argument('--seed', type=int, default=1)
+    parser.add_argument('--old', help='an earlier build of polis, with which nodes are started first: rolling_restart upgrades them')
     parser.add_argument('--inside', action='store_true', help=argparse.SUPPRESS)
     parser.add_argument('scenario', nargs='?', default='')
     options = parser.parse_args()

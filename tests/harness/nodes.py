@@ -33,15 +33,18 @@ class Node:
         self.data, self.log = folder / name, folder / f'{name}.log'
         self.flags, self.wrapper = flags, list(wrapper)
         self.process = None
+        self.program = None  # Another build of Polis than POLIS_BINARY or the one of this tree.
 
     def start(self, **changed):
         """Starts the process; `changed` replaces flags, by name with underscores, or adds them."""
         flags = {**self.flags, **{key.replace('_', '-'): value for key, value in changed.items()}}
         command = [*self.wrapper, *binary_of(self.kind), *(f'--{key}={value}' for key, value in flags.items())]
+        environment = {'PATH': os.environ['PATH'], 'HOME': '/', 'TZ': 'UTC'}
+        environment.update({k: v for k, v in os.environ.items() if k == 'POLIS_BINARY' or k.endswith('SAN_OPTIONS')})
+        if self.program:
+            environment['POLIS_BINARY'] = str(self.program)
         with open(self.log, 'ab') as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                                            env={'PATH': os.environ['PATH'], 'HOME': '/', 'TZ': 'UTC',
-                                                 **{k: v for k, v in os.environ.items() if k == 'POLIS_BINARY' or k.endswith('SAN_OPTIONS')}})
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment)
 
     def signal(self, number):
         """Sends a signal to the process."""
