@@ -102,7 +102,7 @@ Result<std::optional<Version>> Mvcc::find(const StateReader& reader, std::string
     using Found = std::optional<Version>;
     const Version* cached = cache_.find(key);
     if (cached && cached->revision.main <= revision) return cached->deleted() ? Found() : Found(*cached);
-    if (!cached && cache_.complete() && revision >= visible_revision_) return Found();
+    if (!cached && revision >= visible_revision_ && cache_.knows_absent(key)) return Found();
 
     VersionWalk walk(reader, Interval::one(key), revision);
     while (!walk.at_end() && !walk.settled()) walk.settle(std::numeric_limits<size_t>::max());
@@ -195,15 +195,16 @@ void MvccWrite::remove_one(const Bytes& key, const Version& version) {
 
 void MvccWrite::record(Change change) {
     const Version& version = change.version;
-    const std::string head = record_head(version);
-    if (version.value.empty()) {
-        state_.put(version_key(change.key, version.revision), head);
-    } else {
-        std::string whole = head;
-        whole.append(version.value.view());
-        state_.put(version_key(change.key, version.revision), whole);
-    }
-    state_.put(revision_key(version.revision), revision_record(version.deleted(), change.key));
+    auto& [stored_key, record] = mvcc_.scratch_;
+    stored_key.clear();
+    record.clear();
+    append_version_key(stored_key, change.key, version.revision);
+    append_record_head(record, version);
+    record.append(version.value.view());
+    state_.put(stored_key, record);
+    record.clear();
+    append_revision_record(record, version.deleted(), change.key);
+    state_.put(revision_key(version.revision), record);
     mvcc_.totals_.bytes += cost_of(change.key.size(), version.value.size());
     mvcc_.cache_.put(change.key, version, mvcc_.visible_revision_);
     pending_.changes.push_back(std::move(change));

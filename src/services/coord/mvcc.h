@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -54,6 +55,17 @@ public:
     /// Errors: the store's.
     Result<std::optional<Version>> find(const StateReader& reader, std::string_view key, int64_t revision);
 
+    /// Calls `visit(std::string_view key, const Version&)`, which returns whether to go on, for the keys of `interval` that exist at
+    /// `revision`, in order, without looking into the store. False if memory does not hold them all or `visit` said no.
+    template <class Visit>
+    bool scan_memory(const Interval& interval, int64_t revision, Visit visit) {
+        if (revision < visible_revision_) return false;
+        return cache_.scan(interval, [&](std::string_view key, const Version& version) {
+            if (version.revision.main > revision) return false;
+            return version.deleted() || visit(key, version);
+        });
+    }
+
     /// Compacts for readers, at once; step_compaction() does the work. REQUIRES: check_compaction allows it.
     void compact(storage::Overlay& state, int64_t revision);
     Allowed check_compaction(int64_t revision) const;
@@ -79,6 +91,7 @@ private:
     MvccTotals totals_;
     NewestCache cache_;
     std::vector<RevisionChanges> unpublished_;
+    std::pair<std::string, std::string> scratch_;  // For a row's key and value; kept for their memory.
 };
 
 /// The changes of one command: at most one revision. Reads see the changes made so far.

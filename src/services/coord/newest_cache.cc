@@ -33,18 +33,33 @@ void NewestCache::put(const Bytes& key, const Version& version, int64_t visible_
         entry.version.value = version.value.compact();
         bytes_ += bytes_of(entry);
         clock_.push_back(entry);
+        // The key splits a gap in two: both are as known as it was.
+        const auto place = order_.emplace(kept.view(), &entry).first;
+        entry.gap_is_empty = gap_before(place);
+        if (!entry.gap_is_empty) ++unknown_gaps_;
     }
     if (bytes_ > bytes_max_) evict(visible_revision);
 }
 
+bool NewestCache::knows_absent(std::string_view key) const { return complete() || gap_before(order_.lower_bound(key)); }
+
+void NewestCache::set_complete() {
+    first_gap_is_empty_ = true;
+    for (const auto& [key, entry] : order_) entry->gap_is_empty = true;
+    unknown_gaps_ = 0;
+}
+
 void NewestCache::clear() {
+    order_.clear();
     entries_.clear();
     bytes_ = 0;
-    complete_ = false;
+    first_gap_is_empty_ = false;
+    unknown_gaps_ = 1;
 }
 
 size_t NewestCache::bytes_of(const Entry& entry) {
-    constexpr size_t node_bytes = sizeof(Entry) + 64;  // The map's node and bucket, and the two blocks of octets.
+    // The nodes of both maps and the bucket, and the two blocks of octets.
+    constexpr size_t node_bytes = sizeof(Entry) + 64 + sizeof(Order::value_type) + 48;
     return node_bytes + entry.key.size() + entry.version.value.size();
 }
 
@@ -59,12 +74,24 @@ void NewestCache::evict(int64_t visible_revision) {
             clock_.push_back(entry);
             continue;
         }
-        if (!entry.version.deleted()) complete_ = false;
-        bytes_ -= bytes_of(entry);
-        const auto place = entries_.find(entry.key.view());
-        ENSURE(place != entries_.end());
-        entries_.erase(place);
+        forget(entry);
     }
+}
+
+// The gaps on both sides become one, which holds the key unless that is deleted.
+void NewestCache::forget(Entry& entry) {
+    const auto place = order_.find(entry.key.view());
+    ENSURE(place != order_.end());
+    bool& gap = place == order_.begin() ? first_gap_is_empty_ : std::prev(place)->second->gap_is_empty;
+    const bool joined = gap && entry.gap_is_empty && entry.version.deleted();
+    unknown_gaps_ -= (gap ? 0 : 1) + (entry.gap_is_empty ? 0 : 1);
+    unknown_gaps_ += joined ? 0 : 1;
+    gap = joined;
+    order_.erase(place);
+    bytes_ -= bytes_of(entry);
+    const auto indexed = entries_.find(entry.key.view());
+    ENSURE(indexed != entries_.end());
+    entries_.erase(indexed);
 }
 
 }  // namespace polis::services

@@ -51,39 +51,25 @@ bool filters_by_revision(const pb::RangeRequest& request) {
            request.max_create_revision() != 0;
 }
 
-RangeScan::RangeScan(const StateReader& reader, const pb::RangeRequest& request, int64_t revision)
+RangeAnswer::RangeAnswer(const pb::RangeRequest& request)
     : request_(request),
-      walk_(reader, Interval::of(request.key(), request.range_end()), revision),
+      needs_value_(!request.keys_only() || request.sort_target() == pb::RangeRequest::VALUE),
       kept_max_(gathered_max(request)) {}
 
-Result<bool> RangeScan::step(size_t records_max) {
-    ENSURE(!done_);
-    const bool needs_value = !request_.keys_only() || request_.sort_target() == pb::RangeRequest::VALUE;
-    for (size_t looked = 0; looked < records_max && !walk_.at_end();) {
-        if (!walk_.settled()) {
-            looked += walk_.settle(records_max - looked);
-            continue;
-        }
-        response_.set_count(response_.count() + 1);
-        if (!request_.count_only() && !is_full()) {
-            LET(const Version version, walk_.version());
-            if (passes_filters(request_, version)) {
-                const std::string key = walk_.key();
-                bytes_ += key.size() + version.value.size();
-                fill(*response_.add_kvs(), key, version, !needs_value);
-            }
-        }
-        walk_.next();
-        ++looked;
-    }
-    TRY(walk_.status());
-    done_ = walk_.at_end();
-    return done_;
+bool RangeAnswer::wants_next() {
+    response_.set_count(response_.count() + 1);
+    return !request_.count_only() && !is_full();
 }
 
-bool RangeScan::is_full() const { return kept_max_ != 0 && static_cast<size_t>(response_.kvs_size()) >= kept_max_; }
+void RangeAnswer::add(std::string_view key, const Version& version) {
+    if (!passes_filters(request_, version)) return;
+    bytes_ += key.size() + version.value.size();
+    fill(*response_.add_kvs(), key, version, !needs_value_);
+}
 
-void RangeScan::sort() {
+bool RangeAnswer::is_full() const { return kept_max_ != 0 && static_cast<size_t>(response_.kvs_size()) >= kept_max_; }
+
+void RangeAnswer::sort() {
     const auto order = order_of(request_);
     auto& pairs = *response_.mutable_kvs();
     if (order == pb::RangeRequest::NONE) return;
@@ -98,8 +84,7 @@ void RangeScan::sort() {
     });
 }
 
-pb::RangeResponse RangeScan::take() {
-    ENSURE(done_);
+pb::RangeResponse RangeAnswer::take() {
     sort();
     auto& pairs = *response_.mutable_kvs();
     if (request_.limit() > 0 && pairs.size() > request_.limit()) {
@@ -111,6 +96,33 @@ pb::RangeResponse RangeScan::take() {
     return std::move(response_);
 }
 
+RangeScan::RangeScan(const StateReader& reader, const pb::RangeRequest& request, int64_t revision)
+    : walk_(reader, Interval::of(request.key(), request.range_end()), revision), answer_(request) {}
+
+Result<bool> RangeScan::step(size_t records_max) {
+    ENSURE(!done_);
+    for (size_t looked = 0; looked < records_max && !walk_.at_end();) {
+        if (!walk_.settled()) {
+            looked += walk_.settle(records_max - looked);
+            continue;
+        }
+        if (answer_.wants_next()) {
+            LET(const Version version, walk_.version());
+            answer_.add(walk_.key(), version);
+        }
+        walk_.next();
+        ++looked;
+    }
+    TRY(walk_.status());
+    done_ = walk_.at_end();
+    return done_;
+}
+
+pb::RangeResponse RangeScan::take() {
+    ENSURE(done_);
+    return answer_.take();
+}
+
 pb::RangeResponse RangeScan::of_one(const pb::RangeRequest& request, const Version* version) {
     pb::RangeResponse response;
     if (!version) return response;
@@ -118,6 +130,17 @@ pb::RangeResponse RangeScan::of_one(const pb::RangeRequest& request, const Versi
     if (!request.count_only() && passes_filters(request, *version))
         fill(*response.add_kvs(), request.key(), *version, request.keys_only());
     return response;
+}
+
+std::optional<pb::RangeResponse> range_from_memory(Mvcc& mvcc, const pb::RangeRequest& request, int64_t revision) {
+    constexpr int64_t keys_max = 10'000;  // A few milliseconds; what is longer is read in slices.
+    RangeAnswer answer(request);
+    const auto visit = [&answer](std::string_view key, const Version& version) {
+        if (answer.wants_next()) answer.add(key, version);
+        return answer.count() < keys_max;
+    };
+    if (!mvcc.scan_memory(Interval::of(request.key(), request.range_end()), revision, visit)) return std::nullopt;
+    return answer.take();
 }
 
 }  // namespace polis::services

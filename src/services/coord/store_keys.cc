@@ -58,18 +58,28 @@ storage::KeyRange range_of(Table table) {
     return {std::string(1, first), std::string(1, static_cast<char>(first + 1))};
 }
 
-std::string versions_prefix(std::string_view key) {
-    std::string stored;
-    stored.reserve(1 + key.size() + terminator.size() + revision_bytes);
+void append_versions_prefix(std::string& stored, std::string_view key) {
+    stored.reserve(stored.size() + 1 + key.size() + terminator.size() + revision_bytes);
     stored.push_back(static_cast<char>(Table::Versions));
     append_escaped(stored, key);
-    return stored.append(terminator);
+    stored.append(terminator);
+}
+
+std::string versions_prefix(std::string_view key) {
+    std::string stored;
+    append_versions_prefix(stored, key);
+    return stored;
+}
+
+void append_version_key(std::string& stored, std::string_view key, Revision revision) {
+    append_versions_prefix(stored, key);
+    append_big_endian(stored, ~static_cast<uint64_t>(revision.main));
+    append_big_endian_32(stored, ~narrow_sub(revision.sub));
 }
 
 std::string version_key(std::string_view key, Revision revision) {
-    std::string stored = versions_prefix(key);
-    append_big_endian(stored, ~static_cast<uint64_t>(revision.main));
-    append_big_endian_32(stored, ~narrow_sub(revision.sub));
+    std::string stored;
+    append_version_key(stored, key, revision);
     return stored;
 }
 

@@ -38,6 +38,7 @@ storage::KeyRange range_of(Table table);
 std::string versions_prefix(std::string_view key);
 /// One version of `key`. Newer ones sort before older ones.
 std::string version_key(std::string_view key, Revision revision);
+void append_version_key(std::string& stored, std::string_view key, Revision revision);
 /// A place before the versions of `key` made in revision `main` and earlier, and after all later ones.
 std::string version_seek_key(std::string_view key, int64_t main);
 /// The versions of all keys of `interval`.

@@ -230,6 +230,8 @@ private:
         if (request.range_end().empty()) {
             const auto version = must(mvcc_.find(reader_, request.key(), at));
             response = RangeScan::of_one(request, version ? &*version : nullptr);
+        } else if (auto remembered = range_from_memory(mvcc_, request, at)) {
+            response = *std::move(remembered);
         } else {
             RangeScan scan(reader_, request, at);
             while (!must(scan.step(all_records))) continue;

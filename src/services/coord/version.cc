@@ -29,12 +29,17 @@ constexpr char dead = 1;
 
 }  // namespace
 
+void append_record_head(std::string& record, const Version& version) {
+    record.push_back(version.deleted() ? dead : live);
+    if (version.deleted()) return;
+    append_varint(record, static_cast<uint64_t>(version.create_revision));
+    append_varint(record, static_cast<uint64_t>(version.version));
+    append_varint(record, static_cast<uint64_t>(version.lease));
+}
+
 std::string record_head(const Version& version) {
-    std::string head(1, version.deleted() ? dead : live);
-    if (version.deleted()) return head;
-    append_varint(head, static_cast<uint64_t>(version.create_revision));
-    append_varint(head, static_cast<uint64_t>(version.version));
-    append_varint(head, static_cast<uint64_t>(version.lease));
+    std::string head;
+    append_record_head(head, version);
     return head;
 }
 
@@ -58,11 +63,15 @@ Result<Version> parse_record(Revision revision, std::string_view record) {
     return version;
 }
 
+void append_revision_record(std::string& record, bool deleted, std::string_view key) {
+    record.push_back(deleted ? dead : live);
+    record.append(key);
+}
+
 std::string revision_record(bool deleted, std::string_view key) {
     std::string record;
-    record.reserve(1 + key.size());
-    record.push_back(deleted ? dead : live);
-    return record.append(key);
+    append_revision_record(record, deleted, key);
+    return record;
 }
 
 Result<RevisionRecord> parse_revision_record(std::string_view record) {

@@ -33,11 +33,13 @@ struct Version {
 
 /// What stands before the value in a record of table Versions.
 std::string record_head(const Version& version);
+void append_record_head(std::string& record, const Version& version);
 /// Errors: Corrupt. The value is copied out.
 Result<Version> parse_record(Revision revision, std::string_view record);
 
 /// A record of table Revisions: which key changed.
 std::string revision_record(bool deleted, std::string_view key);
+void append_revision_record(std::string& record, bool deleted, std::string_view key);
 struct RevisionRecord {
     bool deleted;
     std::string_view key;

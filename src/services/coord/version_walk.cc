@@ -50,27 +50,26 @@ void VersionWalk::next() {
 }
 
 size_t VersionWalk::skip_newer() {
-    const std::string prefix(parse_version_key(cursor_->key()).prefix);
+    prefix_ = parse_version_key(cursor_->key()).prefix;
     for (size_t step = 1; step <= steps_before_seek; ++step) {
         cursor_->next();
         if (!cursor_->valid()) return step;
         const VersionPlace place = parse_version_key(cursor_->key());
-        if (place.prefix != prefix || place.revision.main <= revision_) return step;
+        if (place.prefix != prefix_ || place.revision.main <= revision_) return step;
     }
-    std::string target = prefix;
-    append_big_endian(target, ~static_cast<uint64_t>(revision_));
-    cursor_->seek(target);
+    append_big_endian(prefix_, ~static_cast<uint64_t>(revision_));
+    cursor_->seek(prefix_);
     return steps_before_seek;
 }
 
 size_t VersionWalk::skip_key() {
-    std::string prefix(parse_version_key(cursor_->key()).prefix);
+    prefix_ = parse_version_key(cursor_->key()).prefix;
     for (size_t step = 1; step <= steps_before_seek; ++step) {
         cursor_->next();
-        if (!cursor_->valid() || parse_version_key(cursor_->key()).prefix != prefix) return step;
+        if (!cursor_->valid() || parse_version_key(cursor_->key()).prefix != prefix_) return step;
     }
-    ++prefix.back();  // From the terminator 00 01 to just after everything that ends in it.
-    cursor_->seek(prefix);
+    ++prefix_.back();  // From the terminator 00 01 to just after everything that ends in it.
+    cursor_->seek(prefix_);
     return steps_before_seek;
 }
 

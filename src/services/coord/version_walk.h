@@ -45,6 +45,7 @@ private:
 
     std::unique_ptr<storage::Cursor> cursor_;  // Null: an empty interval.
     int64_t revision_;
+    std::string prefix_;  // Of the key that is being left; kept for its memory.
     State state_ = State::Unsettled;
 };
 
