@@ -98,13 +98,17 @@ def judge(cluster, workload):
 def run_scenario(function, options):
     """One scenario in this process; its faults."""
     cluster = make_cluster(function, options)
-    workload = Workload(cluster.endpoints, seed=options.seed)
+    workload = Workload(cluster.endpoints, seed=options.seed, stale_reads=bool(function.canary))
     try:
         workload.start()
         world = World(cluster, workload, options.short)
         workload.await_progress(20)
         function(world)
         faults = judge(cluster, workload)
+        if function.canary:
+            found = [fault for fault in faults if function.canary in fault]
+            world.notes.append(f'{len(found)} faults found, as there must be')
+            faults = [fault for fault in faults if fault not in found] if found else ['the checker found no fault']
         outcomes = [operation.outcome for operation in workload.operations]
         print(f'    {len(outcomes)} operations, {outcomes.count("unknown")} of unknown outcome, {workload.acknowledged()} writes '
               f'acknowledged, {len(workload.leases)} leases; recovery '

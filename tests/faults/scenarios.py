@@ -14,12 +14,13 @@ SCENARIOS = []
 RECOVERY_SECONDS_MAX = 10
 
 
-def scenario(nodes=3, network='loopback', disk_bytes=None, clocks=False, flags=None):
+def scenario(nodes=3, network='loopback', disk_bytes=None, clocks=False, canary='', flags=None):
     """Registers a scenario. network: `loopback`, or `namespaces` (each node in its own); disk_bytes: each node's data
-    folder is a small disk of its own; clocks: each node's wall clock can be set."""
+    folder is a small disk of its own; clocks: each node's wall clock can be set; canary: reads may be stale,
+    and the checker must find faults that have this word."""
     def register(function):
         function.nodes, function.network, function.disk_bytes = nodes, network, disk_bytes
-        function.clocks, function.flags = clocks, flags or {}
+        function.clocks, function.canary, function.flags = clocks, canary, flags or {}
         SCENARIOS.append(function)
         return function
     return register
@@ -327,3 +328,18 @@ def rolling_restart(world):
         errors = {operation.error for operation in world.workload.operations if operation.end >= begin and operation.error}
     assert all(error.startswith('UNAVAILABLE') for error in errors), f'other errors than UNAVAILABLE: {errors}'
     world.notes.append(f'without an acknowledged write for {max(served) * 1e3:.0f} ms at most')
+
+
+@scenario(network='namespaces', canary='order: get')
+def canary_of_stale_reads(world):
+    """Clients read without asking the leader while it is cut off: the checker must find what is stale, or its silence means nothing."""
+    network = world.cluster.namespaces
+    leader = world.leader()
+    for other in world.cluster.nodes:
+        if other is not leader:
+            network.cut(leader, other)
+            network.cut(other, leader)
+    time.sleep(2)
+    world.progress()
+    network.heal()
+    world.progress()

@@ -27,8 +27,8 @@ RECONNECT = [('grpc.initial_reconnect_backoff_ms', 100), ('grpc.min_reconnect_ba
 class Workload:
     """Writers, readers, keepers of leases and watchers over a cluster's endpoints, from start() to stop_watching()."""
 
-    def __init__(self, endpoints, writers=6, seed=1):
-        self.endpoints, self.seed = endpoints, seed
+    def __init__(self, endpoints, writers=6, seed=1, stale_reads=False):
+        self.endpoints, self.seed, self.stale_reads = endpoints, seed, stale_reads
         self.operations, self.watches, self.leases, self.seen = [], [], [], {}
         self.writing_ends, self.watching_ends = threading.Event(), threading.Event()
         self.values, self.lock = itertools.count(), threading.Lock()
@@ -131,7 +131,7 @@ class Workload:
             elif operation.kind == 'delete':
                 answer = connection.call('KV/DeleteRange', key=key, timeout=CALL_SECONDS_MAX)
             else:
-                answer = connection.call('KV/Range', key=key, timeout=CALL_SECONDS_MAX)
+                answer = connection.call('KV/Range', key=key, serializable=self.stale_reads, timeout=CALL_SECONDS_MAX)
                 operation.value = answer.kvs[0].value.decode() if answer.kvs else None
             operation.outcome, operation.revision = 'ok', answer.header.revision
         except grpc.RpcError as error:
