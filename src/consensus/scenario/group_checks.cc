@@ -117,6 +117,7 @@ void GroupWorld::deliver(GroupNode& node, const Deliver& deliver) {
 
 void GroupWorld::decide(const GroupNode& node, const Entry& entry) {
     const auto [decided, is_new] = decided_.try_emplace(entry.index, entry);
+    if (is_new) decided_by_.emplace(entry.index, node.log->status().ballot.epoch);
     if (decided->second != entry) {
         return violate("different entries delivered at " + text_of(entry.index));
     }
@@ -144,15 +145,21 @@ bool GroupWorld::held_by_majority(const Entry& entry) const {
            });
 }
 
-// Election Safety, and Leader Completeness for what was delivered so far.
+// Election Safety, and Leader Completeness: what was committed up to some epoch is in the logs of all leaders of later ones. (A candidate
+// that hears its votes late may become the leader of an epoch that is long over; it commits nothing.)
 void GroupWorld::check_leader(const GroupNode& node) {
     const Status status = node.log->status();
     if (status.role != Status::Role::Leader) return;
+    // It counts by this one from now on, though its entry may never reach a disk: one change less, all majorities overlap.
+    if (!status.membership.voters.empty() && std::ranges::find(memberships_, status.membership) == memberships_.end()) {
+        memberships_.push_back(status.membership);
+    }
     const auto [leader, is_new] = leaders_.try_emplace(status.ballot.epoch, node.id);
     if (leader->second != node.id) violate("two leaders of epoch " + std::to_string(status.ballot.epoch));
     if (!is_new) return;
     for (const auto& [index, entry] : decided_) {
         if (index <= node.disk.start.index || index <= node.applied.index) continue;
+        if (decided_by_.at(index) >= status.ballot.epoch) continue;
         const auto stored = node.disk.entries.find(index);
         if (stored == node.disk.entries.end() || stored->second != entry) {
             return violate("leader of epoch " + std::to_string(status.ballot.epoch) + " lacks " + text_of(index));

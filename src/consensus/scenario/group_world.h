@@ -72,7 +72,7 @@ struct GroupRequest {
 
 /// The whole. Every step is followed by the checks; the first that fails is kept in violation(), and the world stands still.
 ///
-/// Checked: at most one leader a term; logs match where index and ballot do; a leader holds everything delivered so far;
+/// Checked: at most one leader a term; logs match where index and ballot do; a leader holds everything delivered in earlier terms;
 /// the same entry is delivered at an index everywhere, once, in order, durable where it is delivered and on a majority when it is first
 /// delivered; every request ends at most once; no read barrier is served below what was delivered before it was asked for.
 class GroupWorld {
@@ -169,13 +169,14 @@ private:
     std::map<RequestId, GroupRequest> requests_;
     RequestId next_request_ = 1;
     std::map<LogIndex, Entry> decided_;
-    std::map<uint64_t, NodeId> leaders_;  // By epoch.
-    struct Link {                         // What an entry is, and what stands before it, wherever it is stored.
+    std::map<LogIndex, uint64_t> decided_by_;  // The epoch of whoever delivered it first: it was committed by then.
+    std::map<uint64_t, NodeId> leaders_;       // By epoch.
+    struct Link {                              // What an entry is, and what stands before it, wherever it is stored.
         Entry entry;
         std::optional<Ballot> before;
     };
     std::map<std::pair<LogIndex, Ballot>, Link> chain_;
-    std::vector<Membership> memberships_;  // All that were ever written, and the first.
+    std::vector<Membership> memberships_;  // All that were ever written or counted by, and the first.
     std::string violation_;
     std::deque<std::string> story_;
     bool recording_ = false;
