@@ -115,6 +115,16 @@ struct Member {
     std::map<std::string, std::string> labels;  // zone and such.
 };
 
+/// How one member looks from this node.
+struct MemberHealth {
+    NodeId id{};
+    bool connected = false;             // This node can speak to it.
+    bool alive = false;                 // It speaks to this node: nobody waits for another to lead in its place.
+    double phi = 0;                     // How strongly its silence speaks against it (PhiDetector); 0: not at all.
+    bool suspected = false;             // Phi is beyond its threshold, or the member was never heard.
+    std::optional<Duration> heard_ago;  // Since its last sign of life; unset: there was none.
+};
+
 /// Facts about one group for status answers.
 struct GroupStatus {
     LogIndex last, committed, applied;
@@ -145,6 +155,8 @@ public:
 
     virtual GroupStatus status(GroupId group) const = 0;
     virtual uint32_t feature_level() const = 0;
+    /// Of all members, this one among them.
+    virtual std::vector<MemberHealth> health() const { return {}; }
 };
 
 }  // namespace polis::cluster

@@ -123,6 +123,13 @@ public:
 
     /// Starts (or starts again) node `number` as a founder.
     void start(int number);
+    void start_all() {
+        for (int number = 1; number <= size(); ++number) start(number);
+    }
+    /// Applied to the options of every start from now on.
+    void adjust(std::function<void(HostOptions&)> adjust) { adjust_ = std::move(adjust); }
+    /// True once the node's host has opened (or failed to).
+    bool is_open(int number) { return node(number).alive() && node(number).opened().has_value(); }
     Result<void> restore(int number, const std::function<Result<void>(storage::Store&)>& fill);
     /// A further node that is not a founder; returns its number. Its peer URL is url_of(number).
     int add_node();
@@ -148,6 +155,7 @@ private:
     runtime::SimNetwork network_;
     uint64_t seed_;
     int founders_;
+    std::function<void(HostOptions&)> adjust_;
     std::vector<std::unique_ptr<SimNode>> nodes_;
 };
 

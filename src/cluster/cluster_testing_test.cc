@@ -147,6 +147,7 @@ HostOptions SimCluster::options_of(int number) const {
     for (int founder = 1; founder <= founders_; ++founder) {
         options.initial.emplace("n" + std::to_string(founder), url_of(founder));
     }
+    if (adjust_) adjust_(options);
     return options;
 }
 

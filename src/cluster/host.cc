@@ -35,7 +35,11 @@ Result<runtime::Address> address_of_url(std::string_view url) {
 
 Host::Host(runtime::World world, HostOptions options)
     : world_(world), options_(std::move(options)), tasks_(world.reactor) {
+    options_.peers.alive_interval = options_.timing.heartbeat;
+    options_.peers.dead_after = options_.timing.election_timeout;
+    options_.timing.quiesce_after = options_.quiesce_after;
     meta_.on_change([this] {
+        undisturbed_since_ = world_.reactor.now();
         members_changed();
         changed_.notify_all();
     });
@@ -55,13 +59,16 @@ runtime::Task<void> Host::open(std::map<GroupId, Model*> models,
         // Whoever asks meanwhile is told that we are new, too.
         identity_.incarnation = world_.random.next();
     }
-    peers_ = std::make_unique<Peers>(world_, PeerIdentity{identity_.cluster, identity_.node, identity_.incarnation},
-                                     options_.peers, static_cast<PeerHandler&>(*this));
+    // Until it is certain that it may take part, it speaks as a stranger.
+    const PeerIdentity stranger{
+        .cluster = ClusterId::None, .node = NodeId::Nobody, .incarnation = identity_.incarnation};
+    peers_ = std::make_unique<Peers>(world_, stranger, options_.peers, static_cast<PeerHandler&>(*this));
     for (auto& listener : listeners) tasks_.spawn("peer_listener", peers_->serve(std::move(listener)));
     if (!identity) CO_TRY(co_await become_somebody());
+    if (identity && identity->founding) CO_TRY(co_await found_cluster());
 
     ++identity_.boot;
-    CO_TRY(co_await save_identity(world_, identity_));
+    CO_TRY(co_await save_own_identity());
     peers_->set_identity({identity_.cluster, identity_.node, identity_.incarnation});
     log::info("node_identity", {"node", identity_.node}, {"name", options_.name}, {"boot", identity_.boot});
 
@@ -80,11 +87,15 @@ runtime::Task<void> Host::open(std::map<GroupId, Model*> models,
     open_ = true;
     members_changed();
     for (auto& [group, replica] : replicas_) {
-        replica->on_leadership([this](const Leadership&) { changed_.notify_all(); });
+        replica->on_leadership([this](const Leadership&) {
+            undisturbed_since_ = world_.reactor.now();
+            changed_.notify_all();
+        });
         replica->start();
     }
     tasks_.spawn("host_reconcile", reconcile_loop());
     tasks_.spawn("host_publish", found_and_publish());
+    tasks_.spawn("host_balance", balance_loop());
     co_return runtime::done();
 }
 
@@ -146,6 +157,13 @@ Result<void> Host::admit(const Hello& hello) {
         member->second.incarnation != hello.incarnation) {
         return fail(Code::Denied, "your disk is not the one the cluster knows: wipe it, and the node joins again");
     }
+    // Before the cluster has written its members down, the founders' own notes tell.
+    const auto founder = identity_.founders.find(hello.from);
+    const bool written_down = member != meta_.members().end() && member->second.incarnation != 0;
+    if (!written_down && founder != identity_.founders.end() && founder->second != hello.incarnation) {
+        return fail(Code::Denied,
+                    "your disk is not the one that founded the cluster: wipe it, and the node joins again");
+    }
     return {};
 }
 
@@ -182,6 +200,11 @@ runtime::Task<Bytes> Host::on_request(NodeId from, GroupId group, uint8_t kind, 
 void Host::on_unreachable(NodeId node) {
     if (!open_) return;
     for (auto& [group, replica] : replicas_) replica->unreachable(node);
+}
+
+void Host::on_liveness(NodeId node, bool alive) {
+    if (!open_) return;
+    for (auto& [group, replica] : replicas_) replica->liveness(node, alive);
 }
 
 void Host::on_refused(NodeId by, const std::string& why) {

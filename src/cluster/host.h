@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "cluster/api.h"
+#include "cluster/balance.h"
 #include "cluster/identity.h"
+#include "cluster/join.h"
 #include "cluster/meta_model.h"
 #include "cluster/peers.h"
 #include "cluster/replica.h"
@@ -36,6 +38,8 @@ struct HostOptions {
     bool join = false;                                // The cluster exists, and this node was added to it.
     std::string consensus = "raft";
     consensus::Options timing;  // heartbeat, election_timeout, priority ...; the rest is filled in here.
+    Duration quiesce_after = std::chrono::seconds(1);  // A group without work for so long sends nothing; 0: never.
+    LeaderBalance balance;
     ReplicaOptions replica;
     PeerOptions peers;
     storage::Wal::Options wal;
@@ -43,7 +47,6 @@ struct HostOptions {
     storage::StoreOptions coord_store;
     /// Where a group's stores lie; unset: RocksDB on the world's disk. The simulator gives twins in memory.
     std::function<std::unique_ptr<StoreShelf>(GroupId)> make_shelf;
-    Duration founding_wait = std::chrono::seconds(5);  // For the other founders to say that they are new too.
     Duration reconcile_interval = std::chrono::milliseconds(200);
 };
 
@@ -86,6 +89,7 @@ public:
     runtime::Task<void> transfer_leadership(NodeId to) override;
     GroupStatus status(GroupId group) const override;
     uint32_t feature_level() const override { return meta_.feature_level(); }
+    std::vector<MemberHealth> health() const override;
 
 private:
     // PeerHandler.
@@ -95,17 +99,21 @@ private:
     void on_forward_refused(NodeId from, ForwardRefused refused) override;
     runtime::Task<Bytes> on_request(NodeId from, GroupId group, uint8_t kind, Bytes body) override;
     void on_unreachable(NodeId node) override;
+    void on_liveness(NodeId node, bool alive) override;
     void on_refused(NodeId by, const std::string& why) override;
 
     // Who am I (host_join.cc).
     runtime::Task<void> become_somebody();
     runtime::Task<void> found_cluster();
-    runtime::Task<bool> ask_founders();
+    runtime::Task<bool> register_with(Member founder);
     runtime::Task<void> join_cluster();
     runtime::Task<bool> ask_to_join(runtime::Address address);
     runtime::Task<void> learn_members();
     runtime::Task<Bytes> ask_at(runtime::Address address, Bytes question);
     runtime::Task<Bytes> answer_join(Bytes question);
+    runtime::Task<bool> note_founder(JoinQuestion question);
+    runtime::Task<NodeId> place_for(JoinQuestion question);
+    runtime::Task<void> save_own_identity();
     runtime::Task<Member> replace_lost(NodeId lost, uint64_t incarnation);
     std::vector<runtime::Address> founder_addresses() const;
 
@@ -118,6 +126,11 @@ private:
     runtime::Task<void> found_and_publish();
     runtime::Task<Bytes> answer_promote(NodeId id);
     void members_changed();
+
+    // Who leads what (host_balance.cc).
+    runtime::Task<void> balance_loop();
+    std::optional<LeaderMove> next_move() const;
+    bool may_lead(const consensus::Status& core, const consensus::Status::Progress& progress) const;
 
     runtime::Task<void> open_replica(GroupId group, Model& model, storage::StoreOptions store, storage::GroupLog log);
     consensus::Membership first_membership() const;
@@ -135,6 +148,9 @@ private:
     runtime::Channel<std::string> fatal_channel_{4};
     bool open_ = false;
     bool founder_ = false;
+    bool saving_ = false;  // The identity is being written.
+    runtime::Signal saved_;
+    Instant undisturbed_since_;  // No leader, member or transfer has changed.
 };
 
 /// The members of the cluster that `options.initial` founds, with the ids that every founder derives. Sorted by id.

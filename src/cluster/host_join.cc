@@ -2,76 +2,19 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/ensure.h"
 #include "base/log.h"
-#include "base/octets.h"
 #include "cluster/host.h"
+#include "cluster/join.h"
 
 namespace polis::cluster {
 namespace {
 
 constexpr auto ask_again_after = std::chrono::milliseconds(200);
 constexpr auto join_wait = std::chrono::seconds(60);
-
-// What a node without identity says of itself, and what it is told.
-struct JoinQuestion {
-    ClusterId founding{};  // The cluster that it would found with its peers; None if it only wants to join.
-    NodeId founder{};      // Its own id there.
-    uint64_t incarnation = 0;
-    std::vector<std::string> peer_urls;
-};
-struct JoinAnswer {
-    bool is_formed = false;  // Else: this node is as new as you are.
-    ClusterId cluster{};
-    NodeId node{};  // Who you are now.
-    std::string consensus;
-    std::vector<Bytes> members;  // encode_meta_reply of each.
-};
-
-Bytes encode(const JoinQuestion& question) {
-    OctetWriter out;
-    out.number(number_of(question.founding));
-    out.number(number_of(question.founder));
-    out.number(question.incarnation);
-    out.varint(question.peer_urls.size());
-    for (const std::string& url : question.peer_urls) out.text(url);
-    return Bytes::take(out.take());
-}
-
-Result<JoinQuestion> decode_question(const Bytes& octets) {
-    OctetReader in(octets);
-    JoinQuestion question;
-    question.founding = ClusterId{in.number<uint64_t>()};
-    question.founder = NodeId{in.number<uint64_t>()};
-    question.incarnation = in.number<uint64_t>();
-    const uint64_t count = in.varint();
-    for (uint64_t i = 0; i < count && in.ok(); ++i) question.peer_urls.emplace_back(in.text());
-    TRY(in.finish("a request to join"));
-    return question;
-}
-
-Bytes encode(const JoinAnswer& answer) {
-    OctetWriter out;
-    out.number(static_cast<uint8_t>(answer.is_formed));
-    out.number(number_of(answer.cluster));
-    out.number(number_of(answer.node));
-    out.text(answer.consensus);
-    out.varint(answer.members.size());
-    for (const Bytes& member : answer.members) out.text(member);
-    return Bytes::take(out.take());
-}
-
-Result<JoinAnswer> decode_answer(const Bytes& octets) {
-    OctetReader in(octets);
-    JoinAnswer answer;
-    answer.is_formed = in.number<uint8_t>() != 0;
-    answer.cluster = ClusterId{in.number<uint64_t>()};
-    answer.node = NodeId{in.number<uint64_t>()};
-    answer.consensus = std::string(in.text());
-    const uint64_t count = in.varint();
-    for (uint64_t i = 0; i < count && in.ok(); ++i) answer.members.push_back(Bytes::copy(in.text()));
-    TRY(in.finish("an answer to a request to join"));
-    return answer;
-}
+constexpr auto tell_again_after = std::chrono::seconds(5);
+constexpr auto lost_after =
+    std::chrono::seconds(1);  // A member silent for so long may be replaced by one that claims its place.
 
 Result<std::vector<Member>> members_in(const JoinAnswer& answer) {
     std::vector<Member> members;
@@ -135,46 +78,56 @@ std::vector<runtime::Address> Host::founder_addresses() const {
 
 runtime::Task<void> Host::become_somebody() {
     identity_.consensus = options_.consensus;
-    if (options_.join) return join_cluster();
-    return found_cluster();
-}
-
-runtime::Task<void> Host::found_cluster() {
+    if (options_.join) co_return co_await join_cluster();
     CO_LET(const Identity founder, founder_identity(options_));
     identity_.cluster = founder.cluster;
     identity_.node = founder.node;
+    identity_.founding = true;
+    // Before anybody hears of this disk: one that forgot its own name after a crash would be taken for wiped.
+    CO_TRY(co_await save_own_identity());
+    co_return co_await found_cluster();
+}
 
-    // A wiped disk looks like a new one. If the others have formed the cluster before, this node is not the member it thinks it is.
-    const Instant give_up = world_.reactor.now() + options_.founding_wait;
-    for (;;) {
-        CO_LET(const bool settled, co_await ask_founders());
-        if (settled) break;
-        if (world_.reactor.now() >= give_up) {
-            founder_ = true;
-            log::warn("founding_without_all",
-                      {"why", "not all founding members answered; if this disk was in use before, stop"});
-            break;
+// A wiped disk looks like a new one, and must not vote or acknowledge again under its old name. So each founder takes part only after every
+// other one has noted its disk, durably, for good: as long as one of them has its own disk, it knows a wiped one.
+runtime::Task<void> Host::found_cluster() {
+    ENSURE(identity_.founding);
+    const NodeId founder = identity_.node;
+    std::vector<Member> missing = founders_of(options_);
+    std::erase_if(missing, [founder](const Member& member) { return member.id == founder; });
+    Instant tell_at = world_.reactor.now() + tell_again_after;
+    while (!missing.empty()) {
+        std::string why;
+        for (auto member = missing.begin(); member != missing.end();) {
+            const Result<bool> noted = co_await register_with(*member);
+            if (identity_.node != founder)
+                co_return runtime::done();  // It lives elsewhere now: in the lost one's place.
+            if (!noted) why = noted.error().what;
+            member = noted && *noted ? missing.erase(member) : std::next(member);
+        }
+        if (missing.empty()) break;
+        if (world_.reactor.now() >= tell_at) {
+            tell_at = world_.reactor.now() + tell_again_after;
+            log::warn("founding_waits", {"for", missing.front().peer_urls.front()}, {"and_others", missing.size() - 1},
+                      {"why", why});
         }
         CO_TRY(co_await runtime::sleep_for(ask_again_after));
     }
+    identity_.founding = false;
+    founder_ = true;
     co_return runtime::done();
 }
 
-// True once it is known what this node is: a founder (all others are new, too), or one that came back without its disk.
-runtime::Task<bool> Host::ask_founders() {
-    const Identity founding = identity_;
-    size_t as_new_as_we = 0;
-    const std::vector<runtime::Address> others = founder_addresses();
-    for (const runtime::Address& address : others) {
-        const Result<bool> joined = co_await ask_to_join(address);
-        if (joined && *joined) {
-            log::warn("disk_was_replaced", {"was", founding.node}, {"is", identity_.node});
-            co_return true;
-        }
-        if (joined) ++as_new_as_we;
+// True: that founder knows our disk. False: it is nobody itself yet.
+runtime::Task<bool> Host::register_with(Member founder) {
+    Result<bool> noted = fail(Code::Invalid, "no usable peer URL");
+    for (const std::string& url : founder.peer_urls) {
+        Result<runtime::Address> address = address_of_url(url);
+        if (!address) continue;
+        noted = co_await ask_to_join(*std::move(address));
+        if (noted) break;
     }
-    founder_ = as_new_as_we == others.size();
-    co_return founder_;
+    co_return noted;
 }
 
 runtime::Task<void> Host::join_cluster() {
@@ -192,22 +145,27 @@ runtime::Task<void> Host::join_cluster() {
     co_return fail(Code::Unavailable, "no member let this node in: " + why);
 }
 
-// True: this node has become a member of what it found there. False: the other one is as new as we are.
+// As a founder: true if our disk was noted there. Else: true if this node has become a member of what it found there. False: the other
+// one is nobody yet. A founder that is told another name was wiped, and has been given a new place: identity_ says so.
 runtime::Task<bool> Host::ask_to_join(runtime::Address address) {
-    const NodeId founder = options_.join ? NodeId::Nobody : identity_.node;
-    const JoinQuestion question{.founding = options_.join ? ClusterId::None : identity_.cluster,
-                                .founder = founder,
+    const JoinQuestion question{.founding = identity_.founding ? identity_.cluster : ClusterId::None,
+                                .founder = identity_.founding ? identity_.node : NodeId::Nobody,
                                 .incarnation = identity_.incarnation,
                                 .peer_urls = options_.advertised_peer_urls};
     Bytes asked = encode(question);
     CO_LET(const Bytes octets, co_await ask_at(std::move(address), std::move(asked)));
-    CO_LET(const JoinAnswer answer, decode_answer(octets));
-    if (!answer.is_formed || answer.node == NodeId::Nobody) co_return false;
+    CO_LET(const JoinAnswer answer, decode_join_answer(octets));
+    if (!answer.is_formed) co_return identity_.founding&& answer.cluster == identity_.cluster;
+    if (answer.node == NodeId::Nobody || answer.cluster == ClusterId::None) {
+        co_return fail(Code::Invalid, "the member names nobody");
+    }
+    if (identity_.founding) log::warn("disk_was_replaced", {"was", identity_.node}, {"is", answer.node});
+    CO_LET(known_members_, members_in(answer));
     identity_.cluster = answer.cluster;
     identity_.node = answer.node;
     identity_.consensus = answer.consensus;
-    CO_LET(known_members_, members_in(answer));
-    founder_ = false;
+    identity_.founding = founder_ = false;
+    identity_.founders.clear();
     co_return true;
 }
 
@@ -221,7 +179,7 @@ runtime::Task<void> Host::learn_members() {
         Bytes asked = encode(question);
         const Result<Bytes> octets = co_await ask_at(address, std::move(asked));
         if (!octets) continue;
-        const Result<JoinAnswer> answer = decode_answer(*octets);
+        const Result<JoinAnswer> answer = decode_join_answer(*octets);
         if (!answer || !answer->is_formed || answer->node != identity_.node) continue;
         CO_LET(known_members_, members_in(*answer));
         co_return runtime::done();
@@ -237,52 +195,91 @@ runtime::Task<Bytes> Host::ask_at(runtime::Address address, Bytes question) {
 }
 
 runtime::Task<Bytes> Host::answer_join(Bytes octets) {
-    CO_LET(const JoinQuestion question, decode_question(octets));
+    CO_LET(const JoinQuestion question, decode_join_question(octets));
     JoinAnswer answer;
-    if (!open_ || meta_.cluster() == ClusterId::None) co_return encode(answer);
+    if (identity_.cluster == ClusterId::None) co_return encode(answer);
+    if (question.founding != ClusterId::None) {
+        CO_LET(const bool noted, co_await note_founder(question));
+        answer.cluster = identity_.cluster;
+        if (noted) co_return encode(answer);
+    } else if (!open_ || !is_founded()) {
+        co_return encode(answer);
+    }
     CO_TRY(co_await members_barrier());
 
     answer.is_formed = true;
     answer.cluster = identity_.cluster;
     answer.consensus = identity_.consensus;
-    if (question.founding != ClusterId::None) {
-        if (question.founding != identity_.cluster) {
-            co_return fail(Code::Denied, "another cluster lives here: check the initial cluster and the token");
-        }
-        const auto known = meta_.members().find(question.founder);
-        const bool is_founder = known != meta_.members().end() && known->second.incarnation == 0;
-        if (is_founder) {
-            // It is a founder that comes late.
-            answer.is_formed = false;
-            co_return encode(answer);
-        }
-        CO_LET(const Member member, co_await replace_lost(question.founder, question.incarnation));
-        answer.node = member.id;
-    } else {
-        std::vector<std::string> urls = question.peer_urls;
-        std::ranges::sort(urls);
-        for (const auto& [id, record] : meta_.members()) {
-            std::vector<std::string> theirs = record.member.peer_urls;
-            std::ranges::sort(theirs);
-            if (theirs != urls) continue;
-            if (record.incarnation == 0 || record.incarnation == question.incarnation) {
-                answer.node = id;
-            } else {
-                CO_LET(const Member member, co_await replace_lost(id, question.incarnation));
-                answer.node = member.id;
-            }
-            break;
-        }
-        if (answer.node == NodeId::Nobody) {
-            co_return fail(Code::NotFound, "no member has your peer URLs: add it first (polis member add)");
-        }
-    }
+    CO_LET(answer.node, co_await place_for(question));
     for (const auto& [id, record] : meta_.members()) answer.members.push_back(encode_meta_reply(record.member));
     co_return encode(answer);
 }
 
+// True: the founder's disk is known here, as the one that it says; durably. False: it is another than the cluster knows.
+runtime::Task<bool> Host::note_founder(JoinQuestion question) {
+    if (question.founding != identity_.cluster) {
+        co_return fail(Code::Denied, "another cluster lives here: check the initial cluster and the token");
+    }
+    const std::vector<Member> founders = founders_of(options_);
+    const auto noted = identity_.founders.find(question.founder);
+    if (noted != identity_.founders.end() && noted->second == question.incarnation) co_return true;
+    const auto member = meta_.members().find(question.founder);
+    const bool published = member != meta_.members().end() && member->second.incarnation != 0;
+    if (published && member->second.incarnation == question.incarnation) co_return true;
+    const bool gone = is_founded() && member == meta_.members().end();
+    if (published || gone || noted != identity_.founders.end()) {
+        if (open_ && is_founded()) co_return false;
+        co_return fail(
+            Code::Unavailable,
+            "this founder had another disk before, and the cluster is not formed yet: if it never was, wipe all its "
+            "founders' data directories and start them again");
+    }
+    if (std::ranges::find(founders, question.founder, &Member::id) == founders.end() ||
+        question.founder == identity_.node) {
+        co_return fail(Code::Denied, "you are none of the founders known here: check the initial cluster");
+    }
+    identity_.founders[question.founder] = question.incarnation;
+    CO_TRY(co_await save_own_identity());
+    co_return true;
+}
+
+// Who the asker is in the cluster: a member that was added, or one in the place of the member whose disk was lost.
+runtime::Task<NodeId> Host::place_for(JoinQuestion question) {
+    if (question.founding != ClusterId::None) {
+        CO_LET(const Member member, co_await replace_lost(question.founder, question.incarnation));
+        co_return member.id;
+    }
+    std::vector<std::string> urls = question.peer_urls;
+    std::ranges::sort(urls);
+    for (const auto& [id, record] : meta_.members()) {
+        std::vector<std::string> theirs = record.member.peer_urls;
+        std::ranges::sort(theirs);
+        if (theirs != urls) continue;
+        if (record.incarnation == 0 || record.incarnation == question.incarnation) co_return id;
+        CO_LET(const Member member, co_await replace_lost(id, question.incarnation));
+        co_return member.id;
+    }
+    co_return fail(Code::NotFound, "no member has your peer URLs: add it first (polis member add)");
+}
+
+// A member that lives is not lost, whoever claims its place: a second process was started with its addresses.
 runtime::Task<Member> Host::replace_lost(NodeId lost, uint64_t incarnation) {
-    return command(ReplaceMember{.lost = lost, .id = NodeId{world_.random.next()}, .incarnation = incarnation});
+    const std::optional<Instant> heard = peers_->last_heard(lost);
+    const bool lives = lost == identity_.node || (heard && world_.reactor.now() - *heard < lost_after);
+    if (lives)
+        co_return fail(Code::Unavailable, "the member whose place you claim is alive, with another disk than yours");
+    MetaCommand replace = ReplaceMember{.lost = lost, .id = NodeId{world_.random.next()}, .incarnation = incarnation};
+    co_return co_await command(std::move(replace));
+}
+
+// One at a time: two writers of one file would meet in its temporary name.
+runtime::Task<void> Host::save_own_identity() {
+    while (saving_) CO_TRY(co_await saved_.wait());
+    saving_ = true;
+    const Result<void> saved = co_await save_identity(world_, identity_);
+    saving_ = false;
+    saved_.notify_all();
+    co_return saved;
 }
 
 }  // namespace polis::cluster

@@ -129,6 +129,7 @@ runtime::Task<void> Host::until_configured(NodeId id, bool present) {
 
 runtime::Task<void> Host::transfer_leadership(NodeId to) {
     bool led = false;
+    undisturbed_since_ = world_.reactor.now() + options_.balance.after_demand;
     for (auto& [group, replica] : replicas_) {
         if (!replica->leadership().ready) continue;
         led = true;
@@ -136,6 +137,24 @@ runtime::Task<void> Host::transfer_leadership(NodeId to) {
     }
     if (!led) co_return fail(Code::NotLeader, "this node leads nothing");
     co_return runtime::done();
+}
+
+std::vector<MemberHealth> Host::health() const {
+    std::vector<MemberHealth> all;
+    for (const Member& member : members()) {
+        if (member.id == identity_.node) {
+            all.push_back({.id = member.id, .connected = true, .alive = true, .heard_ago = Duration(0)});
+            continue;
+        }
+        const PeerHealth peer = peers_->health(member.id);
+        all.push_back({.id = member.id,
+                       .connected = peer.connected,
+                       .alive = peer.alive,
+                       .phi = peer.phi,
+                       .suspected = peer.suspected,
+                       .heard_ago = peer.heard_ago});
+    }
+    return all;
 }
 
 GroupStatus Host::status(GroupId group) const { return replicas_.at(group)->status(); }
@@ -159,6 +178,7 @@ void Host::members_changed() {
             std::ranges::any_of(replicas_, [node](const auto& one) { return one.second->membership().contains(node); });
         if (!needed && std::ranges::find(present, node) == present.end()) peers_->remove_peer(node);
     }
+    peers_->check_admissions();
     if (meta_.cluster() != ClusterId::None && meta_.was_removed(identity_.node)) {
         fatal_channel_.try_push("this node was removed from the cluster");
     }

@@ -47,6 +47,15 @@ Result<uint64_t> number_in(const std::map<std::string, std::string, std::less<>>
     return fail(Code::Corrupt, std::string(file_name) + ": " + std::string(name) + " is missing or no number");
 }
 
+constexpr std::string_view founder_prefix = "founder-";
+
+Result<uint64_t> hex_number(std::string_view text) {
+    uint64_t value = 0;
+    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value, 16);
+    if (parsed.ec == std::errc() && parsed.ptr == text.data() + text.size()) return value;
+    return fail(Code::Corrupt, std::string(file_name) + ": \"" + std::string(text) + "\" is no number");
+}
+
 }  // namespace
 
 runtime::Task<std::optional<Identity>> load_identity(runtime::World world) {
@@ -67,6 +76,13 @@ runtime::Task<std::optional<Identity>> load_identity(runtime::World world) {
     identity.cluster = ClusterId{cluster};
     identity.node = NodeId{node};
     if (const auto place = values.find("consensus"); place != values.end()) identity.consensus = place->second;
+    if (const auto place = values.find("founding"); place != values.end()) identity.founding = place->second == "true";
+    for (auto line = values.lower_bound(founder_prefix); line != values.end(); ++line) {
+        if (!line->first.starts_with(founder_prefix)) break;
+        CO_LET(const uint64_t founder, hex_number(std::string_view(line->first).substr(founder_prefix.size())));
+        CO_LET(const uint64_t incarnation, hex_number(line->second));
+        identity.founders[NodeId{founder}] = incarnation;
+    }
     co_return std::optional(identity);
 }
 
@@ -79,6 +95,10 @@ runtime::Task<void> save_identity(runtime::World world, Identity identity) {
     text += "incarnation = \"" + hex(identity.incarnation) + "\"\n";
     text += "consensus = \"" + identity.consensus + "\"\n";
     text += "boot = " + std::to_string(identity.boot) + "\n";
+    if (identity.founding) text += "founding = true\n";
+    for (const auto& [founder, incarnation] : identity.founders) {
+        text += std::string(founder_prefix) + hex(number_of(founder)) + " = \"" + hex(incarnation) + "\"\n";
+    }
     return runtime::write_file_atomically(world.disk, file_name, std::move(text));
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -10,7 +11,7 @@
 
 namespace polis::cluster {
 
-/// Written once, when the node first joins a cluster; only `boot` changes, with each start.
+/// Written when the node first joins a cluster; after that only `boot` changes, with each start.
 struct Identity {
     uint32_t format = 1;  // Of the whole data directory.
     ClusterId cluster{};
@@ -18,6 +19,10 @@ struct Identity {
     uint64_t incarnation = 0;  // Of this disk, drawn at random.
     std::string consensus;     // "raft": the cluster's choice for all groups, for ever.
     uint64_t boot = 0;         // How often the node has started.
+    /// A founder that not all others have taken note of yet: it may not take part.
+    bool founding = false;
+    /// The disks of the other founders, as they were before any of them took part: by these, one that was wiped is known.
+    std::map<NodeId, uint64_t> founders{};
 };
 
 /// Nothing if the directory is new. Errors: Corrupt (unreadable, or of an unknown format: says which), Io.

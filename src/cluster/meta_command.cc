@@ -1,6 +1,7 @@
 // Encoding of the commands and replies of group Meta.
 #include "base/octets.h"
 #include "cluster/meta_model.h"
+#include "cluster/wire.h"
 
 namespace polis::cluster {
 namespace {
@@ -31,36 +32,55 @@ void put(OctetWriter& out, const Member& member) {
     put(out, member.labels);
 }
 
-uint64_t count_in(OctetReader& in) {
-    const uint64_t count = in.varint();
-    return in.ok() && count <= list_items_max ? count : 0;
-}
+// Reads what `put` writes, and keeps in mind what is no such thing.
+struct MetaReader {
+    explicit MetaReader(std::string_view octets) : in(octets) {}
 
-std::vector<std::string> texts_in(OctetReader& in) {
+    uint64_t count() {
+        const uint64_t items = in.varint();
+        if (items > list_items_max || items > in.rest().size()) wrong = true;
+        return wrong ? 0 : items;
+    }
+    bool flag() {
+        const auto octet = in.number<uint8_t>();
+        if (octet > 1) wrong = true;
+        return octet == 1;
+    }
+    bool ok() const { return in.ok() && !wrong; }
+    Result<void> finish(std::string_view what) const {
+        if (in.ok() && wrong) return fail(Code::Invalid, std::string(what) + " has an impossible flag or count");
+        return in.finish(what);
+    }
+
+    OctetReader in;
+    bool wrong = false;
+};
+
+std::vector<std::string> texts_in(MetaReader& from) {
     std::vector<std::string> texts;
-    const uint64_t count = count_in(in);
-    for (uint64_t i = 0; i < count && in.ok(); ++i) texts.emplace_back(in.text());
+    const uint64_t count = from.count();
+    for (uint64_t i = 0; i < count && from.ok(); ++i) texts.emplace_back(from.in.text());
     return texts;
 }
 
-std::map<std::string, std::string> labels_in(OctetReader& in) {
+std::map<std::string, std::string> labels_in(MetaReader& from) {
     std::map<std::string, std::string> labels;
-    const uint64_t count = count_in(in);
-    for (uint64_t i = 0; i < count && in.ok(); ++i) {
-        std::string name(in.text());
-        labels[std::move(name)] = std::string(in.text());
+    const uint64_t count = from.count();
+    for (uint64_t i = 0; i < count && from.ok(); ++i) {
+        std::string name(from.in.text());
+        labels[std::move(name)] = std::string(from.in.text());
     }
     return labels;
 }
 
-Member member_in(OctetReader& in) {
+Member member_in(MetaReader& from) {
     Member member;
-    member.id = NodeId{in.number<uint64_t>()};
-    member.name = std::string(in.text());
-    member.peer_urls = texts_in(in);
-    member.client_urls = texts_in(in);
-    member.learner = in.number<uint8_t>() != 0;
-    member.labels = labels_in(in);
+    member.id = NodeId{from.in.number<uint64_t>()};
+    member.name = std::string(from.in.text());
+    member.peer_urls = texts_in(from);
+    member.client_urls = texts_in(from);
+    member.learner = from.flag();
+    member.labels = labels_in(from);
     return member;
 }
 
@@ -90,23 +110,38 @@ void put(OctetWriter& out, const ReplaceMember& replace) {
     out.number(replace.incarnation);
 }
 
-FoundCluster found_in(OctetReader& in) {
+FoundCluster found_in(MetaReader& from) {
     FoundCluster found;
-    found.cluster = ClusterId{in.number<uint64_t>()};
-    found.feature_level = in.number<uint32_t>();
-    const uint64_t count = count_in(in);
-    for (uint64_t i = 0; i < count && in.ok(); ++i) found.members.push_back(member_in(in));
+    found.cluster = ClusterId{from.in.number<uint64_t>()};
+    found.feature_level = from.in.number<uint32_t>();
+    const uint64_t count = from.count();
+    for (uint64_t i = 0; i < count && from.ok(); ++i) found.members.push_back(member_in(from));
     return found;
 }
 
-PublishMember publish_in(OctetReader& in) {
+UpdateMember update_in(MetaReader& from) {
+    UpdateMember update;
+    update.id = NodeId{from.in.number<uint64_t>()};
+    update.peer_urls = texts_in(from);
+    return update;
+}
+
+PublishMember publish_in(MetaReader& from) {
     PublishMember publish;
-    publish.id = NodeId{in.number<uint64_t>()};
-    publish.name = std::string(in.text());
-    publish.client_urls = texts_in(in);
-    publish.labels = labels_in(in);
-    publish.incarnation = in.number<uint64_t>();
+    publish.id = NodeId{from.in.number<uint64_t>()};
+    publish.name = std::string(from.in.text());
+    publish.client_urls = texts_in(from);
+    publish.labels = labels_in(from);
+    publish.incarnation = from.in.number<uint64_t>();
     return publish;
+}
+
+ReplaceMember replace_in(MetaReader& from) {
+    ReplaceMember replace;
+    replace.lost = NodeId{from.in.number<uint64_t>()};
+    replace.id = NodeId{from.in.number<uint64_t>()};
+    replace.incarnation = from.in.number<uint64_t>();
+    return replace;
 }
 
 }  // namespace
@@ -120,32 +155,20 @@ Bytes encode_meta_command(const MetaCommand& command) {
 }
 
 Result<MetaCommand> decode_meta_command(const Bytes& octets) {
-    OctetReader in(octets);
-    if (in.number<uint8_t>() != format) return fail(Code::Invalid, "a meta command of unknown format");
+    MetaReader from(octets);
+    if (from.in.number<uint8_t>() != format) return fail(Code::Invalid, "a meta command of unknown format");
     MetaCommand command;
-    switch (in.number<uint8_t>()) {
-        case 1: command = found_in(in); break;
-        case 2: command = AddMember{member_in(in)}; break;
-        case 3: command = RemoveMember{NodeId{in.number<uint64_t>()}}; break;
-        case 4: {
-            UpdateMember update{.id = NodeId{in.number<uint64_t>()}, .peer_urls = {}};
-            update.peer_urls = texts_in(in);
-            command = std::move(update);
-            break;
-        }
-        case 5: command = PromoteMember{NodeId{in.number<uint64_t>()}}; break;
-        case 6: command = publish_in(in); break;
-        case 7: {
-            ReplaceMember replace;
-            replace.lost = NodeId{in.number<uint64_t>()};
-            replace.id = NodeId{in.number<uint64_t>()};
-            replace.incarnation = in.number<uint64_t>();
-            command = replace;
-            break;
-        }
+    switch (from.in.number<uint8_t>()) {
+        case 1: command = found_in(from); break;
+        case 2: command = AddMember{member_in(from)}; break;
+        case 3: command = RemoveMember{NodeId{from.in.number<uint64_t>()}}; break;
+        case 4: command = update_in(from); break;
+        case 5: command = PromoteMember{NodeId{from.in.number<uint64_t>()}}; break;
+        case 6: command = publish_in(from); break;
+        case 7: command = replace_in(from); break;
         default: return fail(Code::Invalid, "a meta command of unknown kind");
     }
-    TRY(in.finish("a meta command"));
+    TRY(from.finish("a meta command"));
     return command;
 }
 
@@ -162,15 +185,15 @@ Bytes encode_meta_reply(const Result<Member>& reply) {
 }
 
 Result<Member> decode_meta_reply(const Bytes& octets) {
-    OctetReader in(octets);
-    if (in.number<uint8_t>() != 0) {
-        Member member = member_in(in);
-        TRY(in.finish("a meta reply"));
+    MetaReader from(octets);
+    if (from.flag()) {
+        Member member = member_in(from);
+        TRY(from.finish("a meta reply"));
         return member;
     }
-    const auto code = static_cast<Code>(in.number<uint8_t>());
-    std::string what(in.text());
-    TRY(in.finish("a meta reply"));
+    const Code code = code_of(from.in.number<uint8_t>());
+    std::string what(from.in.text());
+    TRY(from.finish("a meta reply"));
     return fail(code, std::move(what));
 }
 

@@ -1,5 +1,6 @@
 #include "cluster/peers.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -9,6 +10,12 @@ namespace polis::cluster {
 namespace {
 
 constexpr size_t read_bytes = 256u << 10;
+constexpr uint32_t stranger_frame_bytes_max = 64u << 10;
+constexpr uint32_t joining_answer_bytes_max = 4u << 20;
+
+PhiOptions phi_options_of(const PeerOptions& options) {
+    return {.expected = options.alive_interval, .deviation_min = options.alive_interval};
+}
 
 Hello hello_of(const PeerIdentity& self, NodeId to, LinkClass link) {
     Hello hello;
@@ -28,10 +35,15 @@ std::string why_not(const Hello& hello, const PeerIdentity& self) {
     if (hello.to != NodeId::Nobody && hello.to != self.node) {
         return "another node than you expect listens here: check the peer addresses";
     }
+    if (hello.cluster != ClusterId::None && (hello.from == self.node || hello.from == NodeId::Nobody)) {
+        return "you say that you are this node itself, or nobody: check the peer addresses";
+    }
     return {};
 }
 
 Response response_of(uint64_t id, Result<Bytes> reply) {
+    if (reply && reply->size() > frame_bytes_max / 2)
+        reply = fail(Code::Invalid, "the answer is too large for a frame");
     if (reply) return {.id = id, .ok = true, .code = 0, .body = *std::move(reply)};
     return {.id = id,
             .ok = false,
@@ -42,24 +54,36 @@ Response response_of(uint64_t id, Result<Bytes> reply) {
 }  // namespace
 
 Peers::Peers(runtime::World world, PeerIdentity self, PeerOptions options, PeerHandler& handler)
-    : world_(world), self_(self), options_(std::move(options)), handler_(handler), tasks_(world.reactor) {}
+    : world_(world),
+      self_(self),
+      options_(std::move(options)),
+      handler_(handler),
+      tasks_(world.reactor),
+      liveness_({.dead_after = options_.dead_after, .phi = phi_options_of(options_)}) {}
 
 Peers::~Peers() = default;
+
+Peers::Traffic Peers::traffic(NodeId node) const {
+    const auto found = traffic_.find(node);
+    return found == traffic_.end() ? Traffic() : found->second;
+}
 
 // ---- Outgoing ----
 
 std::shared_ptr<Link> Peers::make_link(NodeId node, LinkClass link) {
-    Link::Settings settings{.hello = hello_of(self_, node, link),
-                            .tls = options_.client_tls,
-                            .connect_timeout = options_.connect_timeout,
-                            .reconnect_min = options_.reconnect_min,
-                            .reconnect_max = options_.reconnect_max,
-                            .alive_interval = options_.alive_interval,
-                            .queue_bytes_max = options_.queue_bytes_max};
+    Link::Settings settings{
+        .hello = hello_of(self_, node, link),
+        .tls = options_.client_tls,
+        .connect_timeout = options_.connect_timeout,
+        .reconnect_min = options_.reconnect_min,
+        .reconnect_max = options_.reconnect_max,
+        .alive_interval = link == LinkClass::Consensus ? options_.alive_interval : options_.bulk_alive_interval,
+        .queue_bytes_max = options_.queue_bytes_max};
     Link::Events events;
-    events.sent = [this](uint64_t octets) { bytes_sent_ += octets; };
+    events.sent = [this, node](uint64_t octets) { traffic_[node].bytes_sent += octets; };
     events.refused = [this, node](const std::string& why) { handler_.on_refused(node, why); };
     events.broken = [this, node, link] {
+        ++traffic_[node].breaks;
         if (link == LinkClass::Consensus) {
             handler_.on_unreachable(node);
             return;
@@ -85,8 +109,10 @@ void Peers::set_peer(NodeId node, std::vector<runtime::Address> addresses) {
     peer.consensus->set_addresses(addresses);
     peer.bulk->set_addresses(std::move(addresses));
     if (is_new) {
+        liveness_.watch(node, world_.reactor.now());
         tasks_.spawn("peer_link", Link::run(peer.consensus));
         tasks_.spawn("peer_link", Link::run(peer.bulk));
+        if (!std::exchange(watching_, true)) tasks_.spawn("peer_silence", watch_silence());
     }
 }
 
@@ -96,6 +122,10 @@ void Peers::remove_peer(NodeId node) {
     place->second.consensus->close();
     place->second.bulk->close();
     peers_.erase(place);
+    liveness_.forget(node);
+    for (const Session& session : sessions_) {
+        if (!session.is_stranger() && session.hello.from == node) session.stream->close();
+    }
 }
 
 std::vector<NodeId> Peers::known() const {
@@ -127,6 +157,7 @@ void Peers::send(NodeId to, const ForwardRefused& refused) {
 runtime::Task<Bytes> Peers::request(NodeId to, GroupId group, uint8_t kind, Bytes body) {
     const auto place = peers_.find(to);
     if (place == peers_.end()) co_return fail(Code::Unavailable, "no such peer");
+    if (body.size() > frame_bytes_max / 2) co_return fail(Code::Invalid, "the request is too large for a frame");
     const std::shared_ptr<Link> link = place->second.bulk;
     if (!link->connected()) co_return fail(Code::Unavailable, "no connection to the peer");
 
@@ -142,13 +173,14 @@ runtime::Task<Bytes> Peers::request(NodeId to, GroupId group, uint8_t kind, Byte
     co_return answer;
 }
 
-void Peers::complete(Response response) {
+void Peers::complete(NodeId from, Response response) {
     const auto place = requests_.find(response.id);
-    if (place == requests_.end()) return;  // Its asker has given up.
+    if (place == requests_.end() || place->second.first != from)
+        return;  // Its asker has given up, or asked somebody else.
     if (response.ok) {
         place->second.second->complete(std::move(response.body));
     } else {
-        place->second.second->complete(fail(static_cast<Code>(response.code), response.body.str()));
+        place->second.second->complete(fail(code_of(response.code), response.body.str()));
     }
 }
 
@@ -167,13 +199,13 @@ runtime::Task<Bytes> Peers::request_at(runtime::Address address, GroupId group, 
 
     std::string buffer;
     for (;;) {
-        CO_LET(const size_t size, frame_size(buffer));
+        CO_LET(const size_t size, frame_size(buffer, joining_answer_bytes_max));
         if (size > 0) {
             CO_LET(Frame frame, decode_frame(Bytes::copy(std::string_view(buffer).substr(0, size))));
             auto* response = std::get_if<Response>(&frame);
             if (response == nullptr) co_return fail(Code::Invalid, "the peer answered a request with something else");
             if (response->ok) co_return std::move(response->body);
-            co_return fail(static_cast<Code>(response->code), response->body.str());
+            co_return fail(code_of(response->code), response->body.str());
         }
         const size_t begin = buffer.size();
         buffer.resize(begin + 4096);
@@ -195,6 +227,7 @@ runtime::Task<void> Peers::serve(std::unique_ptr<runtime::Listener> listener) {
             ended = std::unexpected(stream.error());
             break;
         }
+        if (connections.running() >= options_.connections_max) continue;  // Closed, unread.
         connections.spawn("peer_connection", read_connection(*std::move(stream), listener.get()));
     }
     CO_TRY(co_await connections.stop());
@@ -214,8 +247,40 @@ runtime::Task<void> Peers::stop() {
 runtime::Task<void> Peers::read_connection(std::unique_ptr<runtime::Stream> stream, runtime::Listener* listener) {
     const Instant greeted_until = world_.reactor.now() + options_.connect_timeout;
     CO_TRY(co_await runtime::with_deadline(greeted_until, listener->handshake(*stream)));
-    CO_LET(const Hello hello, co_await runtime::with_deadline(greeted_until, greet(*stream)));
-    co_return co_await read_frames(*stream, hello.from);
+    CO_LET(Hello hello, co_await runtime::with_deadline(greeted_until, greet(*stream)));
+    const auto session = begin_session(std::move(hello), *stream);
+    const Result<void> ended = co_await read_frames(*session);
+    end_session(session);
+    co_return ended;
+}
+
+Peers::Sessions::iterator Peers::begin_session(Hello hello, runtime::Stream& stream) {
+    const auto session = sessions_.insert(sessions_.end(), Session{std::move(hello), &stream});
+    // Dialled anew while its old connection seems to stand: its process is a new one, or has lost what was on its way.
+    const bool again = !session->is_stranger() && hears_on_another(*session);
+    if (again && liveness_.lost(session->hello.from)) handler_.on_liveness(session->hello.from, false);
+    return session;
+}
+
+void Peers::end_session(Sessions::iterator session) {
+    const Session ended = *session;
+    sessions_.erase(session);
+    if (ended.is_stranger() || ended.hello.link != LinkClass::Consensus || hears_on_another(ended)) return;
+    if (liveness_.lost(ended.hello.from)) handler_.on_liveness(ended.hello.from, false);
+}
+
+// Whether the node of this session speaks to us about consensus on a further connection.
+bool Peers::hears_on_another(const Session& session) const {
+    return session.hello.link == LinkClass::Consensus && std::ranges::any_of(sessions_, [&](const Session& other) {
+               return &other != &session && other.stream != session.stream && !other.is_stranger() &&
+                      other.hello.from == session.hello.from && other.hello.link == LinkClass::Consensus;
+           });
+}
+
+void Peers::check_admissions() {
+    for (const Session& session : sessions_) {
+        if (!session.is_stranger() && !handler_.admit(session.hello)) session.stream->close();
+    }
 }
 
 runtime::Task<Hello> Peers::greet(runtime::Stream& stream) {
@@ -240,60 +305,79 @@ runtime::Task<Hello> Peers::greet(runtime::Stream& stream) {
     co_return *hello;
 }
 
-runtime::Task<void> Peers::read_frames(runtime::Stream& stream, NodeId from) {
+runtime::Task<void> Peers::read_frames(const Session& session) {
+    const uint32_t bytes_max = session.is_stranger() ? stranger_frame_bytes_max : frame_bytes_max;
+    const NodeId from = session.is_stranger() ? NodeId::Nobody : session.hello.from;
     std::string buffer;
     size_t filled = 0;
-    Result<void> ended;
     for (;;) {
         if (buffer.size() - filled < read_bytes / 2) buffer.resize(filled + read_bytes);
         const Instant silent_until = world_.reactor.now() + options_.silence_max;
         const auto space = std::as_writable_bytes(std::span(buffer)).subspan(filled);
-        const Result<size_t> count = co_await runtime::with_deadline(silent_until, stream.read_some(space));
-        if (!count || *count == 0) {
-            if (!count) ended = std::unexpected(count.error());
-            break;
-        }
-        filled += *count;
-        bytes_received_ += *count;
-        heard_[from] = world_.reactor.now();
+        CO_LET(const size_t count, co_await runtime::with_deadline(silent_until, session.stream->read_some(space)));
+        if (count == 0) co_return runtime::done();
+        filled += count;
+        if (peers_.contains(from)) traffic_[from].bytes_received += count;
+        const bool tells = session.hello.link == LinkClass::Consensus && from != NodeId::Nobody;
+        if (tells && liveness_.heard(from, world_.reactor.now())) handler_.on_liveness(from, true);
 
         // Whole frames leave the buffer as one shared block, whose slices become the entries' payloads.
         size_t whole = 0;
         for (;;) {
-            const Result<size_t> size = frame_size(std::string_view(buffer).substr(whole, filled - whole));
-            if (!size) ended = std::unexpected(size.error());
-            if (!size || *size == 0) break;
+            const Result<size_t> size = frame_size(std::string_view(buffer).substr(whole, filled - whole), bytes_max);
+            if (!size) log::warn("peer_frame_invalid", {"from", from}, {"why", size.error().what});
+            CO_TRY(size);
+            if (*size == 0) break;
             whole += *size;
         }
-        const Bytes block = Bytes::copy(std::string_view(buffer).substr(0, whole));
+        if (whole == 0) continue;
+        Bytes frames = Bytes::copy(std::string_view(buffer).substr(0, whole));
         std::memmove(buffer.data(), buffer.data() + whole, filled - whole);
         filled -= whole;
-        for (size_t at = 0; at < whole && ended;) {
-            const size_t size = *frame_size(block.view().substr(at));
-            Result<Frame> frame = decode_frame(block.slice(at, size));
-            at += size;
-            if (!frame) {
-                ended = std::unexpected(frame.error());
-            } else if (auto* request = std::get_if<Request>(&*frame); request && request->id == 0) {
-                // A stranger that is joining reads its answer here.
-                Result<Bytes> reply = co_await handler_.on_request(from, request->group, request->kind, request->body);
-                OctetWriter out;
-                append_frame(out, response_of(0, std::move(reply)));
-                const std::string octets = out.take();
-                CO_TRY(co_await stream.write(octets));
-            } else {
-                dispatch(from, *std::move(frame));
-            }
+        if (filled < read_bytes && buffer.size() > 16 * read_bytes) {  // After a large frame: its room is given back.
+            buffer.resize(read_bytes);
+            buffer.shrink_to_fit();
         }
-        if (!ended) {
-            log::warn("peer_frame_invalid", {"from", from}, {"why", ended.error().what});
-            break;
+        CO_TRY(co_await take_frames(session, std::move(frames)));
+    }
+}
+
+// `frames`: whole ones.
+runtime::Task<void> Peers::take_frames(const Session& session, Bytes frames) {
+    for (size_t at = 0; at < frames.size();) {
+        const size_t size = *frame_size(frames.view().substr(at));
+        Result<Frame> frame = decode_frame(frames.slice(at, size));
+        at += size;
+        if (!frame) {
+            log::warn("peer_frame_invalid", {"from", session.hello.from}, {"why", frame.error().what});
+            co_return std::unexpected(frame.error());
+        }
+        auto* request = std::get_if<Request>(&*frame);
+        if (request != nullptr && request->id == 0) {
+            CO_TRY(co_await answer_stranger(session, std::move(*request)));
+        } else if (!session.is_stranger()) {
+            dispatch(session.hello.from, *std::move(frame));
+        } else if (!std::holds_alternative<Alive>(*frame)) {
+            co_return fail(Code::Denied, "a stranger may ask to join, and nothing else");
         }
     }
-    co_return ended;
+    co_return runtime::done();
+}
+
+// Who is joining reads its answer on the connection on which it asked.
+runtime::Task<void> Peers::answer_stranger(const Session& session, Request request) {
+    const NodeId from = session.is_stranger() ? NodeId::Nobody : session.hello.from;
+    Result<Bytes> reply = co_await handler_.on_request(from, request.group, request.kind, std::move(request.body));
+    OctetWriter out;
+    append_frame(out, response_of(0, std::move(reply)));
+    const std::string octets = out.take();
+    co_return co_await session.stream->write(octets);
 }
 
 void Peers::dispatch(NodeId from, Frame frame) {
+    ++(std::holds_alternative<GroupMessage>(frame) ? heard_.group_messages
+       : std::holds_alternative<Alive>(frame)      ? heard_.signs_of_life
+                                                   : heard_.others);
     if (auto* message = std::get_if<GroupMessage>(&frame)) {
         handler_.on_message(from, std::move(*message));
     } else if (auto* forward = std::get_if<Forward>(&frame)) {
@@ -303,12 +387,17 @@ void Peers::dispatch(NodeId from, Frame frame) {
     } else if (auto* request = std::get_if<Request>(&frame)) {
         tasks_.spawn("peer_request", answer(from, std::move(*request)));
     } else if (auto* response = std::get_if<Response>(&frame)) {
-        complete(std::move(*response));
+        complete(from, std::move(*response));
     }
 }
 
 runtime::Task<void> Peers::answer(NodeId from, Request request) {
-    Result<Bytes> reply = co_await handler_.on_request(from, request.group, request.kind, std::move(request.body));
+    Result<Bytes> reply = fail(Code::Overloaded, "too many requests of peers are being answered: try again");
+    if (answering_ < options_.requests_max) {
+        ++answering_;
+        reply = co_await handler_.on_request(from, request.group, request.kind, std::move(request.body));
+        --answering_;
+    }
     const Response response = response_of(request.id, std::move(reply));
     const auto place = peers_.find(from);
     if (place == peers_.end()) co_return fail(Code::Unavailable, "the asker is no peer any more");
@@ -316,10 +405,27 @@ runtime::Task<void> Peers::answer(NodeId from, Request request) {
     co_return runtime::done();
 }
 
-std::optional<Instant> Peers::last_heard(NodeId node) const {
-    const auto place = heard_.find(node);
-    if (place == heard_.end()) return std::nullopt;
-    return place->second;
+runtime::Task<void> Peers::watch_silence() {
+    for (;;) {
+        // Whoever is heard of meanwhile has its deadline moved: looked at again then.
+        const Instant soon = world_.reactor.now() + options_.dead_after;
+        CO_TRY(co_await runtime::sleep_until(std::min(liveness_.next_deadline(), soon)));
+        for (const NodeId node : liveness_.newly_silent(world_.reactor.now())) handler_.on_liveness(node, false);
+    }
+}
+
+PeerHealth Peers::health(NodeId node) const {
+    PeerHealth health;
+    health.connected = connected(node);
+    health.alive = is_alive(node);
+    const PhiDetector* detector = liveness_.detector(node);
+    if (detector == nullptr) return health;
+    const Instant now = world_.reactor.now();
+    health.phi = detector->phi(now);
+    // Who was never heard of is no better than who has fallen silent.
+    health.suspected = detector->last_heard() ? detector->suspects(now) : !health.alive;
+    if (detector->last_heard()) health.heard_ago = now - *detector->last_heard();
+    return health;
 }
 
 bool Peers::connected(NodeId node) const {

@@ -234,6 +234,8 @@ void GroupReplica::receive(NodeId from, consensus::Message message) {
 
 void GroupReplica::unreachable(NodeId node) { feed(consensus::Unreachable{node}); }
 
+void GroupReplica::liveness(NodeId node, bool alive) { feed(consensus::Liveness{node, alive}); }
+
 GroupStatus GroupReplica::status() const {
     const consensus::Status core = core_->status();
     GroupStatus status = counters_;

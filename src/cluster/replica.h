@@ -88,6 +88,7 @@ public:
     void receive(const ForwardRefused& refused);
     runtime::Task<Bytes> on_request(NodeId from, uint8_t kind, Bytes body);
     void unreachable(NodeId node);
+    void liveness(NodeId node, bool alive);
     /// Errors: NotLeader, Invalid, Unavailable; Stale if a learner lags too far behind.
     runtime::Task<void> reconfigure(std::vector<NodeId> voters, std::vector<NodeId> learners);
     runtime::Task<void> transfer_leadership(NodeId to);

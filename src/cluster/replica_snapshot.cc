@@ -63,8 +63,10 @@ Result<SnapshotAnswer> decode_snapshot_answer(const Bytes& octets) {
     OctetReader in(octets);
     SnapshotAnswer answer;
     answer.next = in.varint();
-    answer.installed = in.number<uint8_t>() != 0;
+    const auto installed = in.number<uint8_t>();
     TRY(in.finish("the answer to a piece of a snapshot"));
+    if (installed > 1) return fail(Code::Invalid, "the answer to a piece of a snapshot has an impossible flag");
+    answer.installed = installed == 1;
     return answer;
 }
 

@@ -13,6 +13,7 @@ runtime::Task<void> restore_node(runtime::World world, const HostOptions& option
     if (present) co_return fail(Code::Exists, "the data directory is a node's already: restore into an empty one");
     CO_LET(Identity identity, founder_identity(options));
     identity.incarnation = world.random.next();
+    identity.founding = true;
 
     AppliedState state;
     // Any position but the first serves: the log begins after it, on all founders.

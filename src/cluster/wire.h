@@ -18,7 +18,10 @@ namespace polis::cluster {
 constexpr uint32_t wire_version_min = 1;
 constexpr uint32_t wire_version_max = 1;
 constexpr uint32_t frame_bytes_max = 128u << 20;
-constexpr uint32_t entries_per_message_max = 1u << 20;
+constexpr uint32_t items_per_frame_max =
+    1u << 20;  // Entries, envelopes or sequences; what decoding may allocate follows it.
+/// Of one command, so that whatever carries it (an entry, an envelope, a row of a snapshot) fits a frame.
+constexpr uint64_t command_bytes_max = 64u << 20;
 
 enum class LinkClass : uint8_t { Consensus = 0, Bulk = 1 };
 
@@ -96,10 +99,14 @@ void append_frame(OctetWriter& out, const Response& response);
 void append_frame(OctetWriter& out, const Alive& alive);
 
 /// Size of the frame at the start of `octets`, with its length field; 0 if too few octets have come to tell.
-/// Errors: Invalid if over frame_bytes_max or empty.
-Result<size_t> frame_size(std::string_view octets);
+/// Errors: Invalid if over `bytes_max` or empty.
+Result<size_t> frame_size(std::string_view octets, uint32_t bytes_max = frame_bytes_max);
 
-/// Decodes one whole frame (with its length field). Payloads share `octets`' block. Errors: Invalid.
+/// Decodes one whole frame (with its length field), and nothing but that. Payloads share `octets`' block.
+/// Errors: Invalid: says what is wrong. A frame that decodes is one that append_frame can have made.
 Result<Frame> decode_frame(const Bytes& octets);
+
+/// The code that a Response carries; Unknown if it is of a later release.
+Code code_of(uint8_t octet);
 
 }  // namespace polis::cluster
