@@ -24,7 +24,7 @@ public:
     /// Errors: NoSpace (an unknown part may have been written), Io.
     virtual Task<void> write(uint64_t offset, std::span<const std::string_view> parts) = 0;
 
-    /// write + fdatasync in one hop to the pool: durable when it returns.
+    /// Writes in one hop to the pool: durable when it returns. What write() wrote before needs a sync of its own.
     /// Errors: NoSpace (from the write; nothing is promised durable). A *sync* that fails ends the process: after it the
     /// kernel may have dropped the dirty pages and would report success next time (fsyncgate; ATC'20).
     virtual Task<void> write_durably(uint64_t offset, std::span<const std::string_view> parts) = 0;

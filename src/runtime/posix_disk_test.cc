@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 
 #include "runtime/asio_reactor.h"
 
@@ -53,6 +55,36 @@ TEST_F(PosixDiskTest, WritesAllPartsOneAfterTheOther) {
     ASSERT_TRUE(wait(file->write_durably(2, parts)));
     EXPECT_EQ(wait(read_at(*file, 0, 10'000)).value(), std::string(2, '\0') + whole);
     EXPECT_EQ(wait(file->size_bytes()).value(), whole.size() + 2);
+}
+
+// Aligned durable writes go past the page cache: what went through it before and after must fit together with them.
+TEST_F(PosixDiskTest, ReadsBackAlignedDurableWritesAmongOthers) {
+    struct alignas(4096) Block {
+        char octets[4096];
+    };
+    const auto file = make("a");
+    std::string expected(5 * sizeof(Block), 'a');
+    const std::string_view all = expected;
+    ASSERT_TRUE(wait(file->write(0, std::span(&all, 1))));
+    std::vector<Block> blocks(2);
+    for (int round = 0; round < 3; ++round) {
+        const char letter = static_cast<char>('b' + 2 * round);
+        for (Block& block : blocks) std::fill(std::begin(block.octets), std::end(block.octets), letter);
+        const std::string_view aligned(blocks.front().octets, 2 * sizeof(Block));
+        ASSERT_TRUE(wait(file->write_durably(sizeof(Block), std::span(&aligned, 1))));
+        expected.replace(sizeof(Block), 2 * sizeof(Block), aligned);
+        EXPECT_EQ(wait(read_at(*file, 0, 100'000)).value(), expected);
+
+        const std::string small(100, static_cast<char>(letter + 1));
+        const std::string_view unaligned = small;
+        ASSERT_TRUE(wait(file->write_durably(2 * sizeof(Block) - 50, std::span(&unaligned, 1))));
+        expected.replace(2 * sizeof(Block) - 50, 100, small);
+        EXPECT_EQ(wait(read_at(*file, 0, 100'000)).value(), expected);
+    }
+    // And past the end, which grows the file.
+    const std::string_view aligned(blocks.front().octets, 2 * sizeof(Block));
+    ASSERT_TRUE(wait(file->write_durably(5 * sizeof(Block), std::span(&aligned, 1))));
+    EXPECT_EQ(wait(file->size_bytes()).value(), 7 * sizeof(Block));
 }
 
 TEST_F(PosixDiskTest, ReadsLessOnlyAtTheEnd) {

@@ -28,8 +28,8 @@ uint64_t FlushImage::room(uint64_t groups) const {
 }
 
 void FlushImage::start_sector(uint64_t number) {
-    const size_t end = (number + 1) * sector_bytes;
-    if (buffer_.size() < end) buffer_.resize(std::max(end, buffer_.size() * 2));
+    const size_t block = number / block_sectors;
+    if (block >= blocks_.size()) blocks_.resize(std::max(block + 1, blocks_.size() * 2));
     std::memset(sector(number), 0, sector_bytes);
     constexpr uint16_t none = SectorStamp::no_record;
     std::memcpy(sector(number) + first_record_at, &none, sizeof none);
@@ -84,7 +84,7 @@ std::string_view FlushImage::finish(const Directory& directory) {
         std::memcpy(&stamp.first_record, sector(number) + first_record_at, sizeof stamp.first_record);
         seal_sector(sector(number), identity_, position_.sector + static_cast<uint32_t>(number), stamp);
     }
-    return std::string_view(buffer_).substr(0, count * sector_bytes);
+    return {sector(0), count * sector_bytes};
 }
 
 }  // namespace polis::storage

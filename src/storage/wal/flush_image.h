@@ -2,8 +2,8 @@
 #pragma once
 
 #include <cstdint>
-#include <string>
 #include <string_view>
+#include <vector>
 
 #include "storage/wal/format.h"
 #include "storage/wal/group_index.h"
@@ -35,7 +35,14 @@ public:
     std::string_view finish(const Directory& directory);
 
 private:
-    char* sector(uint64_t number) { return buffer_.data() + number * sector_bytes; }
+    // A disk takes blocks in memory that is aligned like them without copying them.
+    struct alignas(block_bytes) Block {
+        char octets[block_bytes];
+    };
+
+    char* sector(uint64_t number) {
+        return blocks_[number / block_sectors].octets + number % block_sectors * sector_bytes;
+    }
     void start_sector(uint64_t number);
     void append(std::string_view octets);
 
@@ -43,7 +50,7 @@ private:
     Position position_;
     uint64_t sectors_max_ = 0;
     uint64_t stream_bytes_ = 0;
-    std::string buffer_;
+    std::vector<Block> blocks_;
 };
 
 }  // namespace polis::storage
