@@ -56,18 +56,36 @@ enum class Refusal : uint8_t {
     InvalidAuthToken,
     AuthOldRevision,
     InvalidAuthManagement,
-    MemberNotFound,  // an alarm of an unknown member
+    MemberNotFound,    // an alarm of an unknown member
+    TokenVerifyOnly,   // a login, where only tokens of others are taken
+    UserRateExceeded,  // more requests a second than one user may make
 };
 
 /// An answer, or why there is none.
 template <class Message>
 using Reply = std::expected<Message, Refusal>;
 
+/// Which of many a request belongs to, across processes (W3C Trace Context). Zero: it was not told.
+struct TraceId {
+    uint64_t high = 0, low = 0;
+
+    friend bool operator==(const TraceId&, const TraceId&) = default;
+};
+
+/// When a request came how far, for the log of slow ones. What it never came to is absent.
+struct RequestPhases {
+    std::string user;                  // Whom it was taken to come from; empty: nobody in particular.
+    std::optional<Instant> proposed;   // Checked, and handed to the log; of a read: its currency was asked for.
+    std::optional<Instant> committed;  // In the log for good, and about to be applied on this node.
+    std::optional<Instant> applied;    // Its effects can be read on this node; of a read: this node is current.
+};
+
 /// Who asks, as the gateway knows it: what the request carried, not yet checked.
 struct Credentials {
     std::string token;        // Metadata "token" / HTTP "authorization"; empty: none.
     std::string common_name;  // Of a verified client certificate, if the gateway admits that as identity; else empty.
-    uint64_t trace = 0;
+    TraceId trace;
+    std::shared_ptr<RequestPhases> phases;  // Filled while the request is served; null: nobody wants to know.
 };
 
 namespace pb = ::etcdserverpb;
@@ -105,6 +123,7 @@ struct CoordStatus {
     std::vector<pb::AlarmMember> alarms;
     uint64_t keys = 0, watchers = 0, watch_streams = 0, slow_watchers = 0, leases = 0;
     uint64_t puts = 0, deletes = 0, txns = 0, ranges = 0, events = 0, pending_events = 0;
+    uint64_t refused_for_load = 0, refused_for_rate = 0;  // Requests that were turned away at once.
 };
 
 /// Where a snapshot's octets go, chunk by chunk (32 KiB). `remaining`: octets of the file that follow this chunk.

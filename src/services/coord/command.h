@@ -16,19 +16,21 @@ namespace polis::services {
 /// The first octet of a command; what follows is the request named, in etcd's encoding unless it says otherwise.
 /// Numbers are for ever: they are in logs on disk.
 enum class CommandKind : uint8_t {
-    Put = 1,                    // PutRequest
-    DeleteRange = 2,            // DeleteRangeRequest
-    Txn = 3,                    // TxnRequest
-    Compact = 4,                // CompactionRequest
-    StepCompaction = 5,         // Eight octets, most significant first: how many changes to look at.
-    LeaseGrant = 6,             // LeaseGrantRequest, with an id and a TTL of at least the minimum.
-    LeaseRevoke = 7,            // LeaseRevokeRequest, asked for by a client.
-    LeaseExpire = 8,            // LeaseRevokeRequest, by the leader: it needs no permission.
-    Alarm = 9,                  // AlarmRequest
-    AutoCompact = 10,           // CompactionRequest, by the leader: it needs no permission.
-    RaiseAlarm = 11,            // AlarmRequest, by a node about itself: it needs no permission.
-    AuthEnable = 16,            // Nothing.
-    AuthDisable = 17,           // Nothing.
+    Put = 1,             // PutRequest
+    DeleteRange = 2,     // DeleteRangeRequest
+    Txn = 3,             // TxnRequest
+    Compact = 4,         // CompactionRequest
+    StepCompaction = 5,  // Eight octets, most significant first: how many changes to look at.
+    LeaseGrant = 6,      // LeaseGrantRequest, with an id and a TTL of at least the minimum.
+    LeaseRevoke = 7,     // LeaseRevokeRequest, asked for by a client.
+    LeaseExpire = 8,     // LeaseRevokeRequest, by the leader: it needs no permission.
+    Alarm = 9,           // AlarmRequest
+    AutoCompact = 10,    // CompactionRequest, by the leader: it needs no permission.
+    RaiseAlarm = 11,     // AlarmRequest, by a node about itself: it needs no permission.
+    LeaseCheckpoint =
+        12,            // LeaseCheckpointRequest, by the leader: it needs no permission. 0 left: the note is taken away.
+    AuthEnable = 16,   // Nothing.
+    AuthDisable = 17,  // Nothing.
     Authenticate = 18,          // Authenticated (auth_table.h): the password was checked before.
     UserAdd = 19,               // AuthUserAddRequest; the password only as hashedPassword. Likewise below.
     UserGet = 20,               // AuthUserGetRequest

@@ -1,6 +1,7 @@
 #include "services/coord/coord.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/ensure.h"
 
@@ -14,6 +15,15 @@ WatchHub::Options watch_options_of(const CoordOptions& options) {
     watch.fragment_bytes = options.request_bytes_max + (512u << 10);  // As etcd: what gRPC adds at most.
     watch.progress_interval = options.watch_progress_interval;
     return watch;
+}
+
+LoadGate::Limits load_limits_of(const CoordOptions& options) {
+    LoadGate::Limits limits;
+    limits.apply_lag_max = options.apply_lag_max;
+    limits.write_bytes_max = options.write_bytes_max;
+    limits.user_requests_per_s = options.user_requests_per_s;
+    limits.user_burst = options.user_burst;
+    return limits;
 }
 
 CoordOptions with_defaults(CoordOptions options) {
@@ -42,16 +52,19 @@ CoordService::CoordService(runtime::World world, cluster::Cluster& cluster, clus
       model_(model),
       options_(with_defaults(options)),
       reader_(replica.store()),
-      hub_(std::make_unique<WatchHub>(
-          world.reactor, model.mvcc(), replica.store(), [this](const Credentials& who) { return access_of(who); },
-          watch_options_of(options))),
+      hub_(std::make_unique<WatchHub>(world.reactor, model.mvcc(), replica.store(), watch_gate(),
+                                      watch_options_of(options))),
+      leases_(options.lease_checkpoint_interval),
       tokens_(options.token_ttl),
+      gate_(load_limits_of(options)),
       tasks_(world.reactor) {
+    if (options_.token_key) jwts_.emplace(options_.token_key, options_.jwt_ttl);
     model_.listen(this);
     replica_.on_leadership([this](const cluster::Leadership& leadership) { on_leadership(leadership); });
     replica_.on_question([this](Bytes question) { return answer_question(std::move(question)); });
     on_leadership(replica_.leadership());
     tasks_.spawn("expire_leases", expire_leases());
+    if (options_.lease_checkpoint_interval > Duration(0)) tasks_.spawn("checkpoint_leases", checkpoint_leases());
     tasks_.spawn("drive_compaction", drive_compaction());
     tasks_.spawn("drop_ended_tokens", drop_ended_tokens());
     if (options_.auto_compaction == CoordOptions::AutoCompaction::Periodic)
@@ -68,23 +81,70 @@ runtime::Task<void> CoordService::stop() { return tasks_.stop(); }
 
 std::expected<CoordService::Caller, Refusal> CoordService::identify(const Credentials& who) const {
     Caller caller;
-    caller.trace = who.trace;
+    caller.trace = who.trace.low;
     const AuthTable& auth = model_.auth();
     if (!auth.enabled()) return caller;
     caller.auth_revision = auth.revision();
-    if (!who.token.empty()) {
+    if (who.token.empty()) {
+        caller.principal = who.common_name;
+    } else if (jwts_) {
+        const JwtTokens::Claims* claims = jwts_->find(who.token, world_.reactor.wall_now());
+        if (!claims) return refuse(Refusal::InvalidAuthToken);
+        caller.principal = claims->user;
+        caller.auth_revision = claims->revision;
+    } else {
         const std::string* user = tokens_.find(who.token, world_.reactor.now());
         if (!user) return refuse(Refusal::InvalidAuthToken);
         caller.principal = *user;
-    } else {
-        caller.principal = who.common_name;
     }
+    if (who.phases) who.phases->user = caller.principal;
     return caller;
 }
 
 std::expected<Access, Refusal> CoordService::access_of(const Credentials& who) const {
     LET(const Caller caller, identify(who));
     return model_.auth().access_of(caller.principal, caller.auth_revision);
+}
+
+/// A watch was let in once; later it goes by what its user may do by then, whatever became of the token.
+WatchHub::Gate CoordService::watch_gate() const {
+    return {.identify = [this](const Credentials& who) -> std::expected<WatchHub::Identity, Refusal> {
+                LET(Caller caller, identify(who));
+                Access access = model_.auth().access_of(caller.principal, caller.auth_revision);
+                return WatchHub::Identity{std::move(caller.principal), std::move(access)};
+            },
+            .access_of =
+                [this](const std::string& user) { return model_.auth().access_of(user, model_.auth().revision()); }};
+}
+
+// ---- How much ----
+
+/// Whoever has the role root is not limited: in trouble, an operator must get through.
+Allowed CoordService::check_rate(const Caller& caller) {
+    if (!gate_.limits_users()) return {};
+    if (model_.auth().enabled() && model_.auth().permit_admin(caller.principal)) return {};
+    return gate_.admit_user(caller.principal, world_.reactor.now());
+}
+
+uint64_t CoordService::apply_lag() {
+    const Instant now = world_.reactor.now();
+    if (now >= apply_lag_known_until_) {
+        const cluster::GroupStatus group = cluster_.status(GroupId::Coord);
+        apply_lag_ = group.committed > group.applied ? group.committed.value - group.applied.value : 0;
+        apply_lag_known_until_ = now + std::chrono::milliseconds(1);
+    }
+    return apply_lag_;
+}
+
+CoordService::Tracing::Tracing(CoordService& service, const Credentials& who, const Caller& caller)
+    : traced_(service.traced_), place_(service.traced_.end()) {
+    if (!who.phases) return;
+    who.phases->proposed = service.world_.reactor.now();
+    if (caller.trace != 0) place_ = traced_.emplace(caller.trace, who.phases);
+}
+
+CoordService::Tracing::~Tracing() {
+    if (place_ != traced_.end()) traced_.erase(place_);
 }
 
 Reply<void> CoordService::permit_admin(const Credentials& who) const {
@@ -130,6 +190,8 @@ CoordStatus CoordService::status() const {
     status.deletes = model_.counters().deletes;
     status.txns = model_.counters().txns;
     status.ranges = ranges_;
+    status.refused_for_load = gate_.counts().refused_for_load;
+    status.refused_for_rate = gate_.counts().refused_for_rate;
     status.events = watching.events;
     status.pending_events = watching.pending_messages;
     return status;
@@ -137,8 +199,22 @@ CoordStatus CoordService::status() const {
 
 // ---- What happens ----
 
+/// Several requests may have one trace id; they are applied in the order in which they were proposed.
+void CoordService::on_command(const cluster::Envelope& envelope) {
+    if (traced_.empty() || envelope.trace == 0 || envelope.origin != cluster_.self()) return;
+    const auto [first, end] = traced_.equal_range(envelope.trace);
+    const auto found = std::find_if(first, end, [](const auto& each) { return !each.second->committed; });
+    if (found == end) return;
+    found->second->committed = world_.reactor.now();
+    applying_.push_back(found->second);
+}
+
 void CoordService::on_effects(Effects effects) {
     const Instant now = world_.reactor.now();
+    if (!applying_.empty()) {
+        const Instant applied = world_.reactor.fresh_now();
+        for (const auto& phases : std::exchange(applying_, {})) phases->applied = applied;
+    }
     if (effects.tokens_void) tokens_.clear();
     for (const std::string& user : effects.users_changed) tokens_.remove_all_of(user);
     for (const Effects::Token& each : effects.tokens) tokens_.add(each.token, each.user, now);
@@ -146,15 +222,16 @@ void CoordService::on_effects(Effects effects) {
     for (const int64_t id : effects.leases_removed)
         if (!model_.leases().find(id)) leases_.removed(id);
     hub_->publish(effects.changes);
-    if (effects.auth_changed) hub_->access_changed();
+    if (effects.auth_changed) hub_->access_changed(effects.users_changed);
     if (effects.compacted) changed_.notify_all();
 }
 
 void CoordService::on_loaded() {
     tokens_.clear();
+    applying_.clear();
     if (leases_.leading()) leases_.lead(model_.leases(), world_.reactor.now());
     hub_->state_replaced();
-    hub_->access_changed();
+    hub_->access_changed({});
     changed_.notify_all();
 }
 

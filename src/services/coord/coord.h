@@ -4,18 +4,24 @@
 #include <cstdint>
 #include <deque>
 #include <expected>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "cluster/api.h"
 #include "runtime/task_group.h"
 #include "runtime/wait.h"
 #include "runtime/world.h"
 #include "services/coord/api.h"
+#include "services/coord/jwt_tokens.h"
 #include "services/coord/lease_keeper.h"
+#include "services/coord/load_gate.h"
 #include "services/coord/model.h"
 #include "services/coord/options.h"
+#include "services/coord/range_stream.h"
 #include "services/coord/token_table.h"
 #include "services/coord/watch_hub.h"
 
@@ -92,10 +98,17 @@ public:
 
 private:
     using Caller = cluster::Replica::Caller;
+    /// Our commands on their way, by trace id; of those with one id, in the order of the log.
+    using Traced = std::multimap<uint64_t, std::shared_ptr<RequestPhases>>;
 
     /// Who asks, as the log will have it. Refusal: InvalidAuthToken.
     std::expected<Caller, Refusal> identify(const Credentials& who) const;
     std::expected<Access, Refusal> access_of(const Credentials& who) const;
+    WatchHub::Gate watch_gate() const;
+    /// Whether the caller may ask for something now.
+    Allowed check_rate(const Caller& caller);
+    /// Entries that are committed and not applied here; looked up anew each millisecond.
+    uint64_t apply_lag();
     void complete(pb::ResponseHeader& header) const;
 
     /// Replicates and gives the reply with a complete header.
@@ -111,6 +124,7 @@ private:
     runtime::Task<Reply<void>> prepare_read(const Credentials& who, bool serializable);
     runtime::Task<Reply<pb::RangeResponse>> scan(const Credentials& who, const pb::RangeRequest& request,
                                                  int64_t revision);
+    runtime::Task<Reply<pb::RangeStreamResponse>> gather_chunk(const Credentials& who, RangeStreamPlace& place);
     runtime::Task<Reply<pb::TxnResponse>> read_only_txn(const Credentials& who, const pb::TxnRequest& request);
     Allowed permit_read(const Credentials& who, const pb::RangeRequest& request) const;
     runtime::Task<void> give_way();
@@ -118,6 +132,8 @@ private:
     // Leases (coord_lease.cc)
     runtime::Task<Bytes> answer_question(Bytes question);
     runtime::Task<std::optional<int64_t>> ask_about_lease(char question, int64_t id);
+    runtime::Task<void> confirm_renewal(int64_t id);
+    runtime::Task<void> checkpoint_leases();
     runtime::Task<void> expire_leases();
     runtime::Task<void> expire(int64_t id, Ballot ballot);
 
@@ -131,10 +147,25 @@ private:
     runtime::Task<Reply<std::string>> hash_new_password(std::string password);
     runtime::Task<bool> check_password(std::string password, std::string hash);
     runtime::Task<void> enter_hashing();
+    runtime::Task<Reply<pb::AuthenticateResponse>> sign_token(std::string user, uint64_t revision);
     runtime::Task<void> drop_ended_tokens();
 
+    void on_command(const cluster::Envelope& envelope) override;
     void on_effects(Effects effects) override;
     void on_loaded() override;
+
+    /// Notes when a command comes how far, for as long as it lives.
+    class Tracing {
+    public:
+        Tracing(CoordService& service, const Credentials& who, const Caller& caller);
+        Tracing(const Tracing&) = delete;
+        Tracing& operator=(const Tracing&) = delete;
+        ~Tracing();
+
+    private:
+        Traced& traced_;
+        Traced::iterator place_;
+    };
     void on_leadership(const cluster::Leadership& leadership);
 
     runtime::World world_;
@@ -145,7 +176,15 @@ private:
     ReaderOf<storage::Store> reader_;
     std::unique_ptr<WatchHub> hub_;
     LeaseKeeper leases_;
-    mutable TokenTable tokens_;  // A look at a token prolongs it.
+    bool checkpointing_ = false;  // Remaining times of leases are on their way into the log.
+    runtime::Signal checkpointed_;
+    mutable TokenTable tokens_;              // A look at a token prolongs it.
+    mutable std::optional<JwtTokens> jwts_;  // Instead, if tokens are signed. A look remembers the token.
+    LoadGate gate_;
+    uint64_t apply_lag_ = 0;
+    Instant apply_lag_known_until_{};
+    Traced traced_;
+    std::vector<std::shared_ptr<RequestPhases>> applying_;  // Of the batch that is being applied.
     cluster::Leadership leadership_;
     int64_t pending_cost_ = 0;  // Of proposals on their way: they count in the quota before they are applied.
     uint32_t hashing_ = 0;      // Passwords on the pool right now ...
@@ -161,6 +200,11 @@ template <class Response>
 runtime::Task<Reply<Response>> CoordService::propose(const Credentials& who, Bytes command) {
     auto caller = identify(who);
     if (!caller) co_return Reply<Response>(refuse(caller.error()));
+    if (const auto allowed = check_rate(*caller); !allowed) co_return Reply<Response>(refuse(allowed.error()));
+    if (const auto allowed = gate_.admit_write(command.size(), apply_lag()); !allowed)
+        co_return Reply<Response>(refuse(allowed.error()));
+    const LoadGate::Write on_its_way(gate_, command.size());
+    const Tracing tracing(*this, who, *caller);
     CO_LET(const Bytes reply, co_await replica_.propose(*caller, std::move(command)));
     CO_LET(Reply<Response> response, decode_reply<Response>(reply));
     if (response) complete(*response->mutable_header());

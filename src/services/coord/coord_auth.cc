@@ -92,6 +92,7 @@ Task<Reply<pb::AuthenticateResponse>> CoordService::authenticate(pb::Authenticat
         const std::string hash = user ? user->password() : hash_of_nobody(options_.bcrypt_cost);
         CO_LET(const bool matches, co_await check_password(std::string(password.reveal()), hash));
         if (!matches || !user) co_return Response(refuse(Refusal::AuthFailed));
+        if (jwts_) co_return co_await sign_token(request.name(), revision);
         const Authenticated command{revision, random_letters(world_.random), request.name()};
         const Caller nobody;
         CO_LET(const Bytes reply,
@@ -102,6 +103,19 @@ Task<Reply<pb::AuthenticateResponse>> CoordService::authenticate(pb::Authenticat
         co_return response;
     }
     co_return Response(refuse(Refusal::AuthOldRevision));
+}
+
+/// The token says under which revision of users and roles the password was good, so nobody needs to be told of it: if that is
+/// over by now, the token is an old one.
+Task<Reply<pb::AuthenticateResponse>> CoordService::sign_token(std::string user, uint64_t revision) {
+    using Response = Reply<pb::AuthenticateResponse>;
+    if (!jwts_->can_sign()) co_return Response(refuse(Refusal::TokenVerifyOnly));
+    const WallTime now = world_.reactor.wall_now();
+    pb::AuthenticateResponse response;
+    CO_TRY(co_await world_.pool.run(
+        [&response, &user, revision, now, this] { response.set_token(jwts_->make(user, revision, now)); }));
+    *response.mutable_header() = header();
+    co_return Response(std::move(response));
 }
 
 Task<void> CoordService::drop_ended_tokens() {

@@ -53,6 +53,7 @@ public:
     }
     CoordModel& model() { return model_; }
 
+    void on_command(const cluster::Envelope&) override {}
     void on_effects(Effects effects) override {
         if (hub) hub->publish(effects.changes);
     }
@@ -113,8 +114,12 @@ BENCHMARK(Range1000);
 void FanOut1000(benchmark::State& state) {
     Node node;
     runtime::SimReactor reactor(1);
-    WatchHub hub(reactor, node.model().mvcc(), node.store,
-                 [](const Credentials&) { return std::expected<Access, Refusal>(Access::everything()); }, {});
+    WatchHub hub(
+        reactor, node.model().mvcc(), node.store,
+        {.identify =
+             [](const Credentials&) { return std::expected<WatchHub::Identity, Refusal>({{}, Access::everything()}); },
+         .access_of = [](const std::string&) { return Access::everything(); }},
+        {});
     node.hub = &hub;
     std::vector<std::unique_ptr<WatchStream>> streams;
     pb::WatchRequest create;

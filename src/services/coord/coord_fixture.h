@@ -27,19 +27,12 @@ public:
     }
 
     runtime::Task<Bytes> propose(const Caller& caller, Bytes command) override {
-        if (!leadership_.ready) co_return fail(Code::Unavailable, "nobody leads");
-        commands.push_back(command);
-        cluster::Envelope envelope;
-        envelope.principal = caller.principal;
-        envelope.auth_revision = caller.auth_revision;
-        envelope.origin = NodeId{1};
-        envelope.command = std::move(command);
-        index_ = index_.next();
-        Bytes reply = model_.apply(index_, envelope, overlay_).reply;
-        EXPECT_TRUE(store_.write(overlay_.batch()).has_value());
-        overlay_.clear();
-        model_.committed(index_);
-        co_return reply;
+        if (!leadership_.ready || refuse_commands) co_return fail(Code::Unavailable, "nobody leads");
+        co_return apply(caller, std::move(command));
+    }
+    /// As if another node's client had asked for it: inside of what runs on the reactor.
+    void apply_now(CommandKind kind, const google::protobuf::MessageLite& request) {
+        (void)apply({}, encode_command(kind, request));
     }
     runtime::Task<Bytes> propose_as_leader(Ballot ballot, Bytes command) override {
         if (ballot != leadership_.ballot) co_return fail(Code::Stale, "somebody else leads");
@@ -72,8 +65,25 @@ public:
     }
 
     std::vector<Bytes> commands;
+    bool refuse_commands = false;  // The log takes none, though this node leads.
 
 private:
+    Bytes apply(const Caller& caller, Bytes command) {
+        commands.push_back(command);
+        cluster::Envelope envelope;
+        envelope.principal = caller.principal;
+        envelope.auth_revision = caller.auth_revision;
+        envelope.origin = NodeId{1};
+        envelope.trace = caller.trace;
+        envelope.command = std::move(command);
+        index_ = index_.next();
+        Bytes reply = model_.apply(index_, envelope, overlay_).reply;
+        EXPECT_TRUE(store_.write(overlay_.batch()).has_value());
+        overlay_.clear();
+        model_.committed(index_);
+        return reply;
+    }
+
     storage::MemoryStore& store_;
     cluster::Model& model_;
     storage::Overlay overlay_;
@@ -99,8 +109,10 @@ public:
     runtime::Task<void> update_member(NodeId, std::vector<std::string>) override { co_return refused(); }
     runtime::Task<void> promote_member(NodeId) override { co_return refused(); }
     runtime::Task<void> transfer_leadership(NodeId) override { co_return refused(); }
-    cluster::GroupStatus status(GroupId) const override { return {}; }
+    cluster::GroupStatus status(GroupId) const override { return group; }
     uint32_t feature_level() const override { return 1; }
+
+    cluster::GroupStatus group;  // What status() says.
 
 private:
     static std::unexpected<Error> refused() { return fail(Code::Invalid, "the twin has one member"); }
@@ -115,8 +127,8 @@ public:
           pool_(1),
           model(make_coord_model(options)),
           replica(store, *model),
-          coord(
-              make_coord({reactor, network_.host("one"), disk_, random_, pool_}, cluster_, replica, *model, options)) {}
+          coord(make_coord({reactor, network_.host("one"), disk_, random_, pool_}, members, replica, *model, options)) {
+    }
     ~CoordFixture() { EXPECT_TRUE(run(reactor, coord->stop()).has_value()); }
 
     static CoordOptions fast_options() {
@@ -157,6 +169,9 @@ public:
         request.set_range_end(std::string(range_end));
         return request;
     }
+    const std::map<int64_t, LeaseTable::Lease>& model_leases() const {
+        return dynamic_cast<const CoordModel&>(*model).leases().all();
+    }
     /// The next message of a stream; fails if none comes within a virtual minute.
     WatchMessage next(WatchStream& stream) {
         auto message = run(reactor, runtime::with_deadline(reactor.now() + std::chrono::minutes(1), stream.next()));
@@ -177,9 +192,9 @@ private:
     runtime::SimDisk disk_;
     runtime::SimRandom random_;
     runtime::SimPool pool_;
-    TwinCluster cluster_;
 
 public:
+    TwinCluster members;
     storage::MemoryStore store;
     std::unique_ptr<cluster::Model> model;
     TwinReplica replica;

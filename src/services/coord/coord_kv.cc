@@ -100,9 +100,15 @@ Task<Reply<pb::TxnResponse>> CoordService::txn(const Credentials& who, pb::TxnRe
 // ---- Reads ----
 
 Task<Reply<void>> CoordService::prepare_read(const Credentials& who, bool serializable) {
-    if (const auto caller = identify(who); !caller) co_return Reply<void>(refuse(caller.error()));
+    const auto caller = identify(who);
+    if (!caller) co_return Reply<void>(refuse(caller.error()));
+    if (const auto allowed = check_rate(*caller); !allowed) co_return Reply<void>(refuse(allowed.error()));
     if (serializable) co_return Reply<void>();
+    if (const auto allowed = gate_.admit_read(); !allowed) co_return Reply<void>(refuse(allowed.error()));
+    const LoadGate::Read waiting(gate_);
+    if (who.phases) who.phases->proposed = world_.reactor.now();
     CO_TRY(co_await replica_.read_barrier());
+    if (who.phases) who.phases->applied = world_.reactor.now();
     co_return Reply<void>();
 }
 
@@ -129,6 +135,8 @@ Task<Reply<pb::RangeResponse>> CoordService::range(const Credentials& who, pb::R
     if (request.range_end().empty()) {
         CO_LET(const std::optional<Version> version, mvcc.find(reader_, request.key(), revision));
         response = RangeScan::of_one(request, version ? &*version : nullptr);
+    } else if (auto remembered = range_from_memory(mvcc, request, revision)) {
+        response = *std::move(remembered);
     } else {
         CO_LET(Response scanned, co_await scan(who, request, revision));
         if (!scanned) co_return scanned;

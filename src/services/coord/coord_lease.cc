@@ -25,8 +25,9 @@ std::string seconds_answer(std::optional<int64_t> seconds) {
 
 constexpr Duration expiry_interval = 500ms;  // As etcd looks.
 constexpr size_t expirations_per_interval =
-    500;                            // 1000 a second, so that a mass expiry does not drown clients' writes.
-constexpr Duration pause_min = 1s;  // A longer one between two looks was no busy moment: we stood still.
+    500;  // 1000 a second, so that a mass expiry does not drown clients' writes.
+constexpr size_t checkpoints_per_interval = 1000;  // In one command.
+constexpr Duration pause_min = 1s;                 // A longer one between two looks was no busy moment: we stood still.
 
 }  // namespace
 
@@ -128,10 +129,53 @@ Task<Bytes> CoordService::answer_question(Bytes question) {
     if (question.view().front() == remaining_question)
         co_return Bytes::take(seconds_answer(leases_.remaining(id, now)));
     if (question.view().front() != renew_question) co_return fail(Code::Invalid, "an unknown question about leases");
-    // A leader that was replaced without knowing it must not promise anybody more time.
-    CO_TRY(co_await replica_.read_barrier());
+    CO_TRY(co_await confirm_renewal(id));
     if (!leases_.leading()) co_return fail(Code::Unavailable, "this node does not lead the group any more");
     co_return Bytes::take(seconds_answer(leases_.renew(id, world_.reactor.now())));
+}
+
+/// A leader that was replaced without knowing it must not promise anybody more time, and none may leave a note in the log of
+/// what was left before: the next leader would go by it. Only the first renewal after a checkpoint costs an entry of the log.
+Task<void> CoordService::confirm_renewal(int64_t id) {
+    if (!checkpointing_ && !leases_.is_noted(id)) co_return co_await replica_.read_barrier();
+    for (;;) {
+        while (checkpointing_) CO_TRY(co_await checkpointed_.wait());
+        if (!leases_.is_noted(id)) co_return runtime::done();
+        pb::LeaseCheckpointRequest request;
+        request.add_checkpoints()->set_id(id);
+        leases_.set_noted(id, false);  // A checkpoint that is taken meanwhile sets it again.
+        const Ballot ballot = leadership_.ballot;
+        const auto reply =
+            co_await replica_.propose_as_leader(ballot, encode_command(CommandKind::LeaseCheckpoint, request));
+        if (!reply) {
+            leases_.set_noted(id, true);
+            co_return std::unexpected(reply.error());
+        }
+    }
+}
+
+/// What is left of long leases, so that it outlives this leadership. A batch at a time: renewals wait for it.
+Task<void> CoordService::checkpoint_leases() {
+    for (;;) {
+        CO_TRY(co_await runtime::sleep_for(expiry_interval));
+        if (!leases_.leading()) continue;
+        const auto taken = leases_.take_checkpoints(world_.reactor.now(), checkpoints_per_interval);
+        if (taken.empty()) continue;
+        pb::LeaseCheckpointRequest request;
+        for (const LeaseKeeper::Remaining& each : taken) {
+            pb::LeaseCheckpoint& checkpoint = *request.add_checkpoints();
+            checkpoint.set_id(each.id);
+            checkpoint.set_remaining_ttl(each.seconds);
+        }
+        checkpointing_ = true;
+        const Ballot ballot = leadership_.ballot;
+        // One that fails is made up for by the next: until then a new leader gives more time, never less.
+        const auto reply =
+            co_await replica_.propose_as_leader(ballot, encode_command(CommandKind::LeaseCheckpoint, request));
+        checkpointing_ = false;
+        checkpointed_.notify_all();
+        if (!reply && reply.error().code == Code::Canceled) co_return std::unexpected(reply.error());
+    }
 }
 
 /// If this process was stopped, clients' renewals may be waiting in its sockets: everybody gets as much time as it stood

@@ -8,6 +8,7 @@
 #include "codec/etcd/rpc.pb.h"
 #include "services/coord/etcd_record.h"
 #include "services/coord/import_api.h"
+#include "services/coord/lease_table.h"
 #include "services/coord/store_keys.h"
 #include "services/coord/version_walk.h"
 
@@ -91,9 +92,9 @@ private:
         leasepb::Lease lease;
         if (!lease.ParseFromArray(value.data(), static_cast<int>(value.size())) || lease.id() == 0)
             return not_etcd("a lease cannot be read");
-        std::string record;
-        append_big_endian(record, static_cast<uint64_t>(std::max<int64_t>(lease.ttl(), 0)));
-        batch_.put(lease_key(lease.id()), record);
+        const int64_t ttl = std::clamp<int64_t>(lease.ttl(), 0, LeaseTable::ttl_seconds_max);
+        const LeaseTable::Lease taken{ttl, std::clamp<int64_t>(lease.remainingttl(), 0, ttl)};
+        batch_.put(lease_key(lease.id()), LeaseTable::encode(taken));
         return {};
     }
 

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/bytes.h"
@@ -18,6 +20,11 @@ class LeaseTable {
 public:
     struct Lease {
         int64_t ttl_seconds = 0;  // As granted.
+        int64_t remaining_seconds =
+            0;  // Of the term, as a leader last noted it; 0: nothing noted. At most ttl_seconds.
+
+        /// What a new leader gives it.
+        int64_t term_seconds() const { return remaining_seconds > 0 ? remaining_seconds : ttl_seconds; }
     };
 
     /// The most that etcd grants, in seconds.
@@ -25,9 +32,15 @@ public:
 
     Result<void> load(const StateReader& reader);
 
+    /// A record of table Leases. Errors: Corrupt.
+    static Result<Lease> parse(std::string_view record);
+    static std::string encode(const Lease& lease);
+
     /// Null if there is none of that id.
     const Lease* find(int64_t id) const;
     Allowed grant(storage::Overlay& state, int64_t id, int64_t ttl_seconds);
+    /// Notes how much of its term is left; 0 takes the note away. Nothing if there is no such lease.
+    void checkpoint(storage::Overlay& state, int64_t id, int64_t remaining_seconds);
     /// The keys attached to it, in order.
     static std::vector<Bytes> keys_of(const StateReader& reader, int64_t id);
     /// REQUIRES: it exists and no key is attached any more.
@@ -36,6 +49,8 @@ public:
     const std::map<int64_t, Lease>& all() const { return leases_; }
 
 private:
+    void save(storage::Overlay& state, int64_t id, const Lease& lease);
+
     std::map<int64_t, Lease> leases_;
 };
 

@@ -37,6 +37,7 @@ Result<void> CoordModel::load(const storage::Store& store) {
 }
 
 cluster::Applied CoordModel::apply(LogIndex index, const cluster::Envelope& envelope, storage::Overlay& state) {
+    if (listener_) listener_->on_command(envelope);
     const Bytes& command = envelope.command;
     if (command.empty()) return {encode_misunderstood()};
     Context context{state, auth_.access_of(envelope.principal, envelope.auth_revision), envelope.principal, index};
@@ -60,6 +61,7 @@ Bytes CoordModel::execute(Context& context, CommandKind kind, const Bytes& reque
         case CommandKind::LeaseGrant: return lease_grant(context, request);
         case CommandKind::LeaseRevoke: return lease_revoke(context, request, false);
         case CommandKind::LeaseExpire: return lease_revoke(context, request, true);
+        case CommandKind::LeaseCheckpoint: return lease_checkpoint(context, request);
         case CommandKind::Alarm: return alarm(context, request, false);
         case CommandKind::RaiseAlarm: return alarm(context, request, true);
         default: return auth(context, kind, request);
@@ -165,6 +167,16 @@ Bytes CoordModel::lease_revoke(Context& context, std::string_view octets, bool b
     leases_.remove(context.state, request->id());
     effects_.leases_removed.push_back(request->id());
     pb::LeaseRevokeResponse response;
+    response.mutable_header()->set_revision(mvcc_.applied_revision());
+    return encode_reply(response);
+}
+
+Bytes CoordModel::lease_checkpoint(Context& context, std::string_view octets) {
+    const auto request = parse<pb::LeaseCheckpointRequest>(octets);
+    if (!request) return encode_misunderstood();
+    for (const pb::LeaseCheckpoint& each : request->checkpoints())
+        leases_.checkpoint(context.state, each.id(), each.remaining_ttl());
+    pb::LeaseCheckpointResponse response;
     response.mutable_header()->set_revision(mvcc_.applied_revision());
     return encode_reply(response);
 }

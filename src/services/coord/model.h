@@ -38,6 +38,8 @@ struct Effects {
 class EffectsListener {
 public:
     virtual ~EffectsListener() = default;
+    /// A command is about to be applied.
+    virtual void on_command(const cluster::Envelope& envelope) = 0;
     virtual void on_effects(Effects effects) = 0;
     /// The whole state was replaced (a snapshot came from another node): whatever was derived from it is void.
     virtual void on_loaded() = 0;
@@ -77,6 +79,7 @@ private:
     Bytes step_compaction(Context& context, std::string_view request);
     Bytes lease_grant(Context& context, std::string_view request);
     Bytes lease_revoke(Context& context, std::string_view request, bool by_leader);
+    Bytes lease_checkpoint(Context& context, std::string_view request);
     Bytes alarm(Context& context, std::string_view request, bool by_node);
     Bytes auth(Context& context, CommandKind kind, std::string_view request);
     Bytes authenticate(const Context& context, std::string_view request);

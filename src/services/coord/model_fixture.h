@@ -124,6 +124,7 @@ public:
     void reload() { EXPECT_TRUE(model_.load(store_).has_value()); }
     uint64_t store_hash() { return must(store_.hash({})); }
 
+    void on_command(const cluster::Envelope&) override {}
     void on_effects(Effects effects) override {
         for (auto& changes : effects.changes) history_.push_back(std::move(changes));
     }

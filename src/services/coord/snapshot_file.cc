@@ -12,6 +12,7 @@
 #include "codec/etcd/lease.pb.h"
 #include "codec/etcd/rpc.pb.h"
 #include "services/coord/etcd_record.h"
+#include "services/coord/lease_table.h"
 #include "services/coord/store_keys.h"
 
 namespace polis::services {
@@ -90,10 +91,11 @@ Result<Pair> turn_change(const StateReader& reader, std::string_view key, std::s
 }
 
 Result<Pair> turn_lease(const StateReader&, std::string_view key, std::string_view value) {
-    if (value.size() != 8) return fail(Code::Corrupt, "a lease's record is not what was written");
+    LET(const LeaseTable::Lease stored, LeaseTable::parse(value));
     leasepb::Lease lease;
     lease.set_id(parse_lease_key(key));
-    lease.set_ttl(static_cast<int64_t>(read_big_endian(value)));
+    lease.set_ttl(stored.ttl_seconds);
+    lease.set_remainingttl(stored.remaining_seconds);
     return Pair(std::string(key.substr(1)), lease.SerializeAsString());
 }
 

@@ -12,12 +12,11 @@ namespace polis::services {
 
 using namespace std::chrono_literals;
 
-WatchHub::WatchHub(runtime::Reactor& reactor, const Mvcc& mvcc, const storage::Store& store, AccessOf access_of,
-                   Options options)
+WatchHub::WatchHub(runtime::Reactor& reactor, const Mvcc& mvcc, const storage::Store& store, Gate gate, Options options)
     : reactor_(reactor),
       mvcc_(mvcc),
       store_(store),
-      access_of_(std::move(access_of)),
+      gate_(std::move(gate)),
       options_(options),
       pass_(reactor.make_alarm([this] { catch_up(); })),
       published_revision_(mvcc.visible_revision()) {}
@@ -28,8 +27,7 @@ WatchHub::~WatchHub() {
 }
 
 std::unique_ptr<WatchStream> WatchHub::open(const Credentials& who) {
-    static uint64_t number = 0;
-    auto stream = std::make_unique<CoordWatchStream>(*this, who, number++);
+    auto stream = std::make_unique<CoordWatchStream>(*this, who, streams_opened_++);
     streams_.push_back(*stream);
     ++stream_count_;
     return stream;
@@ -74,17 +72,21 @@ void WatchHub::fall_behind(Watcher& watcher, int64_t next_revision) {
     ++lagging_count_;
 }
 
-void WatchHub::access_changed() {
+void WatchHub::access_changed(const std::vector<std::string>& users) {
     streams_.for_each([&](CoordWatchStream& stream) {
-        auto access = access_of_(stream.who_);
-        stream.access_ = access ? *std::move(access) : Access::nothing(access.error());
-        std::vector<Watcher*> ended;
+        if (stream.watchers_.empty()) return;  // The next watch is asked anew who it is.
+        const bool is_void = !stream.user_.empty() && std::ranges::find(users, stream.user_) != users.end();
+        stream.access_ = is_void ? Access::nothing(Refusal::InvalidAuthToken) : gate_.access_of(stream.user_);
+        std::vector<std::pair<Watcher*, Refusal>> ended;
         for (auto& [id, watcher] : stream.watchers_)
-            if (!stream.access_.read(watcher.interval)) ended.push_back(&watcher);
-        pb::WatchResponse head;
-        head.mutable_header()->set_revision(published_revision_);
-        head.set_cancel_reason("rpc error: code = PermissionDenied desc = etcdserver: permission denied");
-        for (Watcher* watcher : ended) stream.end(*watcher, head);
+            if (const auto allowed = stream.access_.read(watcher.interval); !allowed)
+                ended.emplace_back(&watcher, allowed.error());
+        for (const auto& [watcher, why] : ended) {
+            pb::WatchResponse head;
+            head.mutable_header()->set_revision(published_revision_);
+            head.set_cancel_reason(watch_cancel_reason(why));
+            stream.end(*watcher, head);
+        }
     });
 }
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "runtime/reactor.h"
@@ -31,12 +32,18 @@ public:
         uint32_t changes_per_pass = 256;
         uint64_t bytes_per_pass = 1u << 20;
     };
-    /// What a stream's client may read right now.
-    using AccessOf = std::function<std::expected<Access, Refusal>(const Credentials&)>;
+    /// Whom credentials stand for, and what that user may read right now.
+    struct Identity {
+        std::string user;
+        Access access;
+    };
+    struct Gate {
+        std::function<std::expected<Identity, Refusal>(const Credentials&)> identify;
+        std::function<Access(const std::string& user)> access_of;
+    };
 
     /// REQUIRES: all outlive it.
-    WatchHub(runtime::Reactor& reactor, const Mvcc& mvcc, const storage::Store& store, AccessOf access_of,
-             Options options);
+    WatchHub(runtime::Reactor& reactor, const Mvcc& mvcc, const storage::Store& store, Gate gate, Options options);
     WatchHub(const WatchHub&) = delete;
     WatchHub& operator=(const WatchHub&) = delete;
     ~WatchHub();
@@ -47,8 +54,8 @@ public:
     void publish(const std::vector<RevisionChanges>& changes);
     /// The state was replaced by a later one: everybody catches up from the store.
     void state_replaced();
-    /// Users or roles changed: watches of those who may not read any more end.
-    void access_changed();
+    /// Users or roles changed: watches of those who may not read any more end, and those of `users`, who have to log in again.
+    void access_changed(const std::vector<std::string>& users);
 
     struct Counts {
         uint64_t streams = 0, watchers = 0, slow_watchers = 0, events = 0, pending_messages = 0;
@@ -87,7 +94,7 @@ private:
     runtime::Reactor& reactor_;
     const Mvcc& mvcc_;
     const storage::Store& store_;
-    const AccessOf access_of_;
+    const Gate gate_;
     const Options options_;
     std::unique_ptr<runtime::Alarm> pass_;  // Set when somebody may be able to catch up.
     bool pass_set_ = false;
@@ -98,6 +105,7 @@ private:
     uint64_t lagging_count_ = 0;
     List<CoordWatchStream, CoordWatchStream> streams_;
     uint64_t stream_count_ = 0;
+    uint64_t streams_opened_ = 0;
     uint64_t watcher_count_ = 0;
     uint64_t pending_messages_ = 0;
     std::vector<Gathered> gathered_;

@@ -10,8 +10,15 @@ namespace {
 
 constexpr int64_t no_watch_id = -1;
 
-/// What etcd says in cancel_reason.
-std::string reason_of(Refusal why) {
+Interval interval_of(const pb::WatchCreateRequest& request) {
+    // No key means the first one possible, so that an empty request with range_end "\0" watches everything.
+    return Interval::of(request.key().empty() ? std::string_view("\0", 1) : std::string_view(request.key()),
+                        request.range_end());
+}
+
+}  // namespace
+
+std::string watch_cancel_reason(Refusal why) {
     switch (why) {
         case Refusal::InvalidAuthToken:
             return "rpc error: code = Unauthenticated desc = etcdserver: invalid auth token";
@@ -21,14 +28,6 @@ std::string reason_of(Refusal why) {
         default: return "rpc error: code = PermissionDenied desc = etcdserver: permission denied";
     }
 }
-
-Interval interval_of(const pb::WatchCreateRequest& request) {
-    // No key means the first one possible, so that an empty request with range_end "\0" watches everything.
-    return Interval::of(request.key().empty() ? std::string_view("\0", 1) : std::string_view(request.key()),
-                        request.range_end());
-}
-
-}  // namespace
 
 CoordWatchStream::CoordWatchStream(WatchHub& hub, Credentials who, uint64_t number)
     : hub_(hub), who_(std::move(who)), number_(number), access_(Access::nothing(Refusal::PermissionDenied)) {}
@@ -49,11 +48,12 @@ void CoordWatchStream::request(const pb::WatchRequest& request) {
 }
 
 std::string CoordWatchStream::reason_against(const pb::WatchCreateRequest& request, const Interval& interval) {
-    auto access = hub_.access_of_(who_);
-    if (!access) return reason_of(access.error());
-    access_ = *std::move(access);
+    auto identity = hub_.gate_.identify(who_);
+    if (!identity) return watch_cancel_reason(identity.error());
+    user_ = std::move(identity->user);
+    access_ = std::move(identity->access);
     if (interval.empty()) return "mvcc: watcher range is empty";
-    if (const auto allowed = access_.read(interval); !allowed) return reason_of(allowed.error());
+    if (const auto allowed = access_.read(interval); !allowed) return watch_cancel_reason(allowed.error());
     if (request.start_revision() < 0) return "etcdserver: mvcc: required revision has been compacted";
     if (request.watch_id() != 0 && watchers_.contains(request.watch_id()))
         return "mvcc: duplicate watch ID provided on the WatchStream";

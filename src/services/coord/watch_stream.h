@@ -2,7 +2,7 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <map>
 #include <memory>
 #include <string>
@@ -13,6 +13,9 @@
 #include "services/coord/watch_hub.h"
 
 namespace polis::services {
+
+/// What etcd says in cancel_reason of a watch that `why` stands against.
+std::string watch_cancel_reason(Refusal why);
 
 /// See WatchStream. What waits is bounded: events beyond the hub's buffer_bytes are refused, and their watchers catch up
 /// when there is room again; answers to requests are small and one a request.
@@ -52,10 +55,11 @@ private:
     WatchHub& hub_;
     const Credentials who_;
     const uint64_t number_;
-    Access access_;  // As of the last look.
+    std::string user_;  // Whom the last watch was made for.
+    Access access_;     // What that user may read, as of the last look.
     std::map<int64_t, Watcher> watchers_;
     int64_t next_id_ = 0;
-    std::deque<Waiting> waiting_;
+    std::list<Waiting> waiting_;  // An empty deque would take 576 octets of each idle stream.
     uint64_t waiting_bytes_ = 0;
     bool progress_asked_ = false;                     // And not answered yet: some watcher still catches up.
     std::unique_ptr<runtime::Alarm> progress_alarm_;  // Made for the first watcher that wants automatic progress.

@@ -58,11 +58,12 @@ bool WatcherIndex::is_before(const Interval& a, const Interval& b) {
 
 void WatcherIndex::measure(Range& node) {
     node.reaches_end = node.interval.open_ended;
-    node.reach = node.interval.open_ended ? std::string() : node.interval.last;
+    // If a range is open-ended, its `last` is empty, and the greatest is of no consequence.
+    node.reach = &node.interval.last;
     for (const Range* child : {node.left.get(), node.right.get()}) {
         if (!child) continue;
         node.reaches_end = node.reaches_end || child->reaches_end;
-        if (child->reach > node.reach) node.reach = child->reach;
+        if (*child->reach > *node.reach) node.reach = child->reach;
     }
 }
 

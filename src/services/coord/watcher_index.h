@@ -40,7 +40,7 @@ private:
         std::vector<Watcher*> watchers;
         uint64_t priority = 0;     // Heap order; from the interval's hash, so that the shape depends on nothing else.
         bool reaches_end = false;  // Some range at or below is open-ended.
-        std::string reach;         // Else the greatest `last` at or below.
+        const std::string* reach = nullptr;  // Else the greatest `last` at or below, where it stands.
         std::unique_ptr<Range> left;
         std::unique_ptr<Range> right;
     };
@@ -55,7 +55,7 @@ private:
 
     template <class Visit>
     static void visit_ranges(const Range* node, std::string_view key, Visit& visit) {
-        if (!node || (!node->reaches_end && node->reach <= key)) return;
+        if (!node || (!node->reaches_end && *node->reach <= key)) return;
         visit_ranges(node->left.get(), key, visit);
         if (key < node->interval.first) return;  // Ranges to the right begin later still.
         if (node->interval.contains(key))
