@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/id.h"
+#include "base/latency_histogram.h"
 #include "base/result.h"
 #include "base/time.h"
 #include "runtime/task.h"
@@ -132,6 +133,7 @@ struct GroupStatus {
     NodeId leader{};
     uint64_t snapshots_sent = 0, snapshots_received = 0;
     uint64_t proposals_pending = 0, proposals_failed = 0, leader_changes = 0, slow_applies = 0;
+    LatencyHistogram store_writes;  // Of applied batches.
 };
 
 /// The cluster as gateways see it.

@@ -60,7 +60,9 @@ void GroupReplica::apply_entry(const Entry& entry) {
 }
 
 void GroupReplica::finish_batch() {
+    const Instant begun = world_.reactor.fresh_now();
     const Result<void> written = store_->write(overlay_->batch());
+    counters_.store_writes.note(world_.reactor.fresh_now() - begun);
     if (!written) {
         const bool passing = written.error().code == Code::Overloaded || written.error().code == Code::NoSpace;
         if (!passing) log::error("store_failed", {"group", options_.group}, {"why", written.error().what});

@@ -230,7 +230,9 @@ Task<void> SegmentedWal::flush() {
     const uint64_t offset = uint64_t{end_sector_} * sector_bytes;
     const Instant begin = world_.reactor.now();
     const Result<void> written = co_await segments_->current().file->write_durably(offset, std::span(&octets, 1));
-    stats_.sync_ns_total += static_cast<uint64_t>((world_.reactor.now() - begin).count());
+    const Duration took = world_.reactor.now() - begin;
+    stats_.sync_ns_total += static_cast<uint64_t>(took.count());
+    stats_.sync_times.note(took);
     if (written) {
         commit(stage, std::move(directory), bytes);
         co_return done();

@@ -9,6 +9,7 @@
 
 #include "base/entry.h"
 #include "base/id.h"
+#include "base/latency_histogram.h"
 #include "runtime/world.h"
 
 namespace polis::storage {
@@ -32,7 +33,8 @@ struct WalStats {
     uint64_t writes = 0;  // LogWrites made durable.
     uint64_t bytes_written = 0;
     uint64_t sync_ns_total = 0;
-    uint64_t segments = 0;  // Now on disk, recycled ones included.
+    LatencyHistogram sync_times;  // Of writing a flush and making it durable.
+    uint64_t segments = 0;        // Now on disk, recycled ones included.
     uint64_t bytes_on_disk = 0;
 };
 
