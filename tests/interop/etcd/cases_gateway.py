@@ -2,8 +2,12 @@
 import http.client
 import json
 import subprocess
+import time
 
-from case import b64, case
+from case import SECONDS_MAX, b64, case
+from messages import pb
+from prometheus_client.parser import text_string_to_metric_families
+from websocket_client import WebsocketClient
 
 
 @case()
@@ -168,3 +172,77 @@ def curl(c):
         for text in done.stdout.splitlines():
             if text.lower().startswith('http/') or not text[:1].isalpha():
                 c.note_http(text)
+
+
+@case()
+def websocket(c):
+    """A watch over a websocket: created, told of changes, cancelled, all on one connection."""
+    client = WebsocketClient(c.cluster.endpoints[0].removeprefix('http://'), '/v3/watch', SECONDS_MAX)
+    c.note(f'upgraded: {client.status}')
+    client.send({'create_request': {'key': b64('ws'), 'range_end': b64('wt'), 'prev_kv': True}})
+    c.note_value('created', c.names.tree(client.receive()))
+    c.alone(b'ws1', b'one')
+    c.note_value('put', c.names.tree(client.receive()))
+    c.connection().call('KV/DeleteRange', key=b'ws1')
+    c.note_value('deleted', c.names.tree(client.receive()))
+    client.send({'create_request': {'key': b64('other'), 'watch_id': 7}})
+    c.note_value('second', c.names.tree(client.receive()))
+    client.send({'cancel_request': {'watch_id': 7}})
+    c.note_value('cancelled', c.names.tree(client.receive()))
+    client.close()
+
+
+# What dashboards draw (Grafana's "Etcd by Prometheus" and etcd's own mixin): name -> what to do for its value to rise, if it must.
+DASHBOARD = {
+    'etcd_server_has_leader': None, 'etcd_server_is_leader': None, 'etcd_server_leader_changes_seen_total': None,
+    'etcd_server_proposals_committed_total': 'write', 'etcd_server_proposals_applied_total': 'write',
+    'etcd_server_proposals_pending': None, 'etcd_server_proposals_failed_total': None,
+    'etcd_server_quota_backend_bytes': None, 'etcd_server_id': None,
+    'etcd_disk_wal_fsync_duration_seconds_bucket': 'write', 'etcd_disk_wal_fsync_duration_seconds_count': 'write',
+    'etcd_disk_wal_fsync_duration_seconds_sum': 'write', 'etcd_disk_backend_commit_duration_seconds_bucket': 'write',
+    'etcd_mvcc_db_total_size_in_bytes': None, 'etcd_mvcc_db_total_size_in_use_in_bytes': None,
+    'etcd_network_client_grpc_received_bytes_total': 'write', 'etcd_network_client_grpc_sent_bytes_total': 'write',
+    'etcd_network_peer_sent_bytes_total': 'write', 'etcd_network_peer_received_bytes_total': 'write',
+    'etcd_network_peer_round_trip_time_seconds_bucket': None, 'etcd_debugging_mvcc_keys_total': None,
+    'etcd_debugging_mvcc_watcher_total': 'watch', 'etcd_debugging_mvcc_watch_stream_total': 'watch',
+    'grpc_server_started_total': 'write', 'grpc_server_handled_total': 'write', 'grpc_server_msg_received_total': 'write',
+    'grpc_server_msg_sent_total': 'write', 'process_resident_memory_bytes': None, 'process_open_fds': None,
+    'process_max_fds': None, 'process_cpu_seconds_total': 'write', 'process_start_time_seconds': None,
+}
+
+
+def scrape(c, node=1):
+    """{name: (sum of its values, its labels but `le`, type of its family)}, by Prometheus' own parser."""
+    status, text = c.http('/metrics', node=node, record=False)
+    assert status == 200, status
+    found = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            total, labels, _ = found.get(sample.name, (0, set(), None))
+            found[sample.name] = total + sample.value, labels | set(sample.labels), family.type
+    return found
+
+
+@case()
+def metrics(c):
+    """What dashboards draw is there, under its name, with its type and labels, and moves."""
+    before = [scrape(c, node) for node in (1, 2, 3)]
+    stream = c.open_stream('Watch/Watch')
+    stream.send(create_request=pb.WatchCreateRequest(key=b'watched'))
+    stream.take(1, record=False)
+    for number in range(200):
+        c.alone(b'metrics%d' % number, b'x' * 1000)
+    time.sleep(0.5)  # Both systems write some of these a moment later.
+    after = [scrape(c, node) for node in (1, 2, 3)]
+    for name, by in DASHBOARD.items():
+        there = [name in side for side in after]
+        if not all(there):
+            c.note(f'{name}: on {there.count(True)} of 3 nodes')
+            continue
+        _, labels, kind = after[0][name]
+        moved = sum(a[name][0] for a in after) > sum(b.get(name, (0,))[0] for b in before)
+        c.note(f'{name} {kind} {sorted(labels - {"le"})}' + (f' rises by {by}: {moved}' if by else ''))
+    c.note(f'leaders {sum(side["etcd_server_is_leader"][0] for side in after):.0f}, '
+           f'has leader {[side["etcd_server_has_leader"][0] for side in after]}')
+    puts = [side['etcd_mvcc_put_total'][0] for side in after]
+    c.note(f'puts counted alike on all: {len(set(puts)) == 1}')
