@@ -7,7 +7,7 @@ import argparse
 import json
 import time
 
-from servers import cpu_seconds, generate, memory_megabytes, new_cluster, print_table, ratio, spread
+from servers import cpu_seconds, generate, memory_megabytes, new_cluster, print_table, ratio, spread, warn_if_busy
 
 # Row: arguments of `polis bench`. The first makes a fixed number of puts on a new cluster, so that memory can be compared: in a
 # fixed time the faster system would have more to remember.
@@ -103,6 +103,10 @@ def print_results(results, rows):
         memory = ', '.join(f'{kind} {spread([found[rows[number]]["memory_mb"] for found in rounds])} MB'
                            for kind, rounds in results.items())
         print(f'Resident memory of the three nodes {row}: {memory}.')
+    for kind, rounds in results.items():
+        for row in rows:
+            if errors := sum(found[row]['errors'] for found in rounds):
+                print(f'{kind} answered {errors:,} calls of "{row}" with an error.')
     print('\nWhat the generator itself cost, CPU µs a call (share of one core); it has one thread:\n')
     print_table(['load', *kinds], [[row] + [
         f'{spread([f[row]["own_cpu_us"] for f in results[kind]], "{:.1f}")} ({spread([100 * f[row]["own_cpu_share"] for f in results[kind]])} %)'
@@ -118,6 +122,7 @@ def main():
     parser.add_argument('--only', default='', help='rows that contain this')
     parser.add_argument('--systems', default='etcd,polis')
     options = parser.parse_args()
+    warn_if_busy()
     rows = [row for row in ROWS if options.only in row]
     if not rows:
         raise SystemExit('no row contains that; there are:\n  ' + '\n  '.join(ROWS))

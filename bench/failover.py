@@ -13,7 +13,7 @@ import threading
 import time
 
 import grpc
-from servers import Connection, generator, new_cluster, percentile, print_table
+from servers import Connection, generator, new_cluster, percentile, print_table, warn_if_busy
 
 # Setting: (system, heartbeat and election timeout in ms; None: what the system takes by itself).
 SETTINGS = {
@@ -25,6 +25,7 @@ SETTINGS = {
 ATTEMPT_SECONDS = 0.005  # Between two attempts through one node: the resolution of what is measured.
 BURST = 16  # Attempts through each node just before a kill, so that some are under way.
 HUNG_SECONDS = 1.0
+OUTCOMES = ('answered', 'failed', 'hung')
 ATTEMPT_SECONDS_MAX = 10.0
 RECOVERY_SECONDS_MAX = 60.0
 RECONNECT = [('grpc.initial_reconnect_backoff_ms', 20), ('grpc.min_reconnect_backoff_ms', 20), ('grpc.max_reconnect_backoff_ms', 50)]
@@ -45,7 +46,7 @@ class Attempt:
         self.end = time.monotonic()
 
     def outcome(self, since):
-        """answered, failed or hung, judged a second after `since` or its start, whichever is later."""
+        """One of OUTCOMES, judged a second after `since` or its start, whichever is later."""
         limit = max(since, self.start) + HUNG_SECONDS
         if self.end == 0 or self.end > limit:
             return 'hung'
@@ -137,12 +138,12 @@ def kill_once(cluster, prober):
         time.sleep(0.001)
         first = min((a.end for a in list(prober.attempts) if a.node in others and a.start > killed and a.end and a.ok), default=0.0)
     time.sleep(HUNG_SECONDS + 0.1)
-    ends = {'killed': [], 'others': [], 'outage': []}
+    ends = {which: dict.fromkeys(OUTCOMES, 0) for which in ('killed', 'others', 'outage')}
     for attempt in list(prober.attempts):
         if attempt.start <= killed and not 0 < attempt.end <= killed:
-            ends['killed' if attempt.node is leader else 'others'].append(attempt.outcome(killed))
+            ends['killed' if attempt.node is leader else 'others'][attempt.outcome(killed)] += 1
         elif killed < attempt.start < first and attempt.node is not leader:
-            ends['outage'].append(attempt.outcome(killed))
+            ends['outage'][attempt.outcome(killed)] += 1
     leader.kill()
     leader.start()
     cluster.await_ready()
@@ -202,11 +203,10 @@ def report(kind, what, number, count, result):
 
 def shares(kills, which):
     """answered / failed / hung of the calls of one sort, in percent of how many there were."""
-    outcomes = [outcome for _, ends in kills for outcome in ends[which]]
-    if not outcomes:
+    counts = [sum(ends[which][outcome] for _, ends in kills) for outcome in OUTCOMES]
+    if not sum(counts):
         return 'none'
-    percent = [f'{100 * outcomes.count(outcome) / len(outcomes):.1f}' for outcome in ('answered', 'failed', 'hung')]
-    return f'{" / ".join(percent)} % of {len(outcomes):,}'
+    return ' / '.join(f'{100 * count / sum(counts):.1f}' for count in counts) + f' % of {sum(counts):,}'
 
 
 def milliseconds(values):
@@ -242,6 +242,7 @@ def main():
     parser.add_argument('--rate', type=int, default=1000, help='puts a second of the load beside the attempts')
     parser.add_argument('--only', default='', help='settings that contain this')
     options = parser.parse_args()
+    warn_if_busy()
     results = {}
     for name, (kind, timeouts) in SETTINGS.items():
         if options.only in name:

@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import grpc
-from servers import Connection, disk_megabytes, generate, generator, memory_megabytes, new_cluster, print_table, ratio, spread
+from servers import Connection, disk_megabytes, generate, generator, memory_megabytes, new_cluster, print_table, ratio, spread, warn_if_busy
 
 VALUE_BYTES = 256
 SERVING_SECONDS_MAX = 120.0
@@ -125,6 +125,7 @@ def main():
     parser.add_argument('--rounds', type=int, default=1)
     parser.add_argument('--systems', default='etcd,polis')
     options = parser.parse_args()
+    warn_if_busy()
     results = {kind: [] for kind in options.systems.split(',')}
     for number in range(options.rounds):
         for kind, rounds in results.items():
