@@ -62,7 +62,6 @@ void SimNode::complete(HostOptions& options) {
     options.name = name_;
     options.wal.segment_bytes = 1u << 20;
     options.wal.reserve_bytes = 0;
-    options.replica.keep_entries = 10;
     options.make_shelf = [this](GroupId group) { return std::make_unique<Shelf>(stores_[group], living_stores_); };
 }
 
@@ -147,6 +146,7 @@ HostOptions SimCluster::options_of(int number) const {
     for (int founder = 1; founder <= founders_; ++founder) {
         options.initial.emplace("n" + std::to_string(founder), url_of(founder));
     }
+    options.replica.keep_entries = 10;
     if (adjust_) adjust_(options);
     return options;
 }

@@ -93,7 +93,9 @@ TEST(Envelope, RefusesNumbersTooLargeForTheirField) {
         const Result<Envelope> decoded = decode_envelope(Bytes::copy(out.str()));
         const bool has_room = field == 3;  // The authorisation revision has all 64 bits.
         EXPECT_EQ(decoded.has_value(), has_room) << field;
-        if (!decoded) EXPECT_THAT(decoded.error().what, HasSubstr("too large"));
+        if (!decoded) {
+            EXPECT_THAT(decoded.error().what, HasSubstr("too large"));
+        }
     }
 }
 

@@ -143,7 +143,9 @@ TEST_P(HostLiveness, HealthTellsTheDeadFromTheLiving) {
     for (const MemberHealth& one : host.health()) {
         EXPECT_EQ(one.alive, one.id != third);
         EXPECT_EQ(one.suspected, one.id == third) << one.phi;
-        if (one.id == third) EXPECT_GE(*one.heard_ago, 1900ms);
+        if (one.id == third) {
+            EXPECT_GE(*one.heard_ago, 1900ms);
+        }
     }
     cluster.start(3);
     EXPECT_TRUE(cluster.eventually([&] {
@@ -242,6 +244,26 @@ TEST_P(HostLiveness, WhatAUserMovedStaysWhereItIs) {
     ASSERT_TRUE(cluster.eventually([&] { return leader_of(cluster, GroupId::Coord) == to; }));
     cluster.reactor().run_for(300s);
     EXPECT_EQ(leader_of(cluster, GroupId::Coord), to);
+}
+
+// Group Meta's few entries lie in the oldest segment, and would keep all that others write after them.
+TEST_P(HostLiveness, AnIdleGroupDoesNotKeepTheLogOfTheOthers) {
+    SimCluster cluster(seed(), 1);
+    cluster.adjust([](HostOptions& options) {
+        options.replica.keep_entries = 1'000'000;
+        options.replica.flush_pinned_bytes = 4u << 20;
+    });
+    cluster.start(1);
+    ASSERT_TRUE(cluster.eventually_led());
+    const std::string value(100'000, 'v');
+    for (int i = 0; i < 200; ++i) ASSERT_TRUE(cluster.propose(1, "k=" + value));
+    cluster.reactor().run_for(3s);
+    // 20 MB were written in segments of 1 MiB; two more are kept for use.
+    EXPECT_LE(cluster.node(1).host().wal_stats().segments, 4u + 2u + 1u);
+    cluster.node(1).kill();
+    cluster.start(1);
+    ASSERT_TRUE(cluster.eventually_led());
+    EXPECT_EQ(cluster.read(1, "k").value(), value);
 }
 
 }  // namespace

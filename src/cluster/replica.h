@@ -38,7 +38,7 @@ struct ReplicaOptions {
     uint32_t barriers_max = 8;                   // Read barriers under way; each serves all that came before it.
     uint64_t keep_entries = 10'000;              // Behind the applied index, for followers to catch up.
     uint64_t flush_entries = 200'000;            // Applied since the last flush of the store ...
-    uint64_t flush_pinned_bytes = 256u << 20;    // ... or held in the log: then flush.
+    uint64_t flush_pinned_bytes = 256u << 20;    // ... or held in the log: then flush, and keep no more than this.
     uint64_t snapshot_bytes_per_s = 200u << 20;  // To one receiver.
     bool lease_reads = false;                    // Serve reads by the leader's lease instead of a round trip.
 };
@@ -163,6 +163,7 @@ private:
     runtime::Task<void> retry_store_write();
     void remember_ballot(const LogPosition& position);
     Ballot ballot_at(LogIndex index) const;
+    LogIndex log_to_keep() const;
     runtime::Task<void> flush_loop();
     runtime::Task<void> flush_store(storage::Store& store);
 

@@ -110,11 +110,13 @@ Ballot GroupReplica::ballot_at(LogIndex index) const {
     return std::prev(after)->ballot;
 }
 
+// The first entry that may stay in the log without holding back too many octets of it.
+LogIndex GroupReplica::log_to_keep() const { return wal_.first_within(options_.group, options_.flush_pinned_bytes); }
+
 runtime::Task<void> GroupReplica::flush_loop() {
     for (;;) {
         CO_TRY(co_await runtime::sleep_for(std::chrono::seconds(1)));
-        const auto pin = wal_.oldest_pin();
-        const bool pins = pin && pin->group == options_.group && pin->bytes > options_.flush_pinned_bytes;
+        const bool pins = log_to_keep() > compacted_.index.next();
         if (!pins && applied_.index - flushed_.index < options_.flush_entries) continue;
         const Result<void> flushed = co_await flush();
         if (!flushed) log::error("store_flush_failed", {"group", options_.group}, {"why", flushed.error().what});
@@ -138,9 +140,11 @@ runtime::Task<void> GroupReplica::flush() {
     CO_TRY(written);
     flushed_ = std::max(flushed_, position);
 
-    // Followers that are a little behind catch up from the log rather than by a snapshot.
+    // Followers that are a little behind catch up from the log rather than by a snapshot. Only so much of it, though: for what this
+    // group keeps, others' segments are kept as well.
     const uint64_t keep = std::min(options_.keep_entries, flushed_.index.value);
-    const LogIndex target(flushed_.index.value - keep);
+    const LogIndex target =
+        std::max(LogIndex(flushed_.index.value - keep), std::min(flushed_.index, LogIndex(log_to_keep().value - 1)));
     if (target <= compacted_.index) co_return runtime::done();
     compacted_ = {target, ballot_at(target)};
     while (ballot_runs_.size() > 1 && ballot_runs_[1].index <= target) ballot_runs_.pop_front();

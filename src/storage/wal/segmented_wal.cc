@@ -1,6 +1,7 @@
 #include "storage/wal/segmented_wal.h"
 
 #include <algorithm>
+#include <ranges>
 
 #include "base/ensure.h"
 #include "base/log.h"
@@ -118,25 +119,26 @@ bool SegmentedWal::is_queued(GroupId group) {
     return found;
 }
 
-std::optional<Wal::Pin> SegmentedWal::oldest_pin() const {
-    std::optional<Pin> oldest;
-    SegmentNumber segment = 0;
-    for (const auto& [id, log] : groups_) {
-        const auto compacting = compacting_.find(id);
-        LogIndex first = log.start().index.next();
-        if (compacting != compacting_.end()) first = std::max(first, compacting->second.index.next());
-        while (log.holds(first) && log.place(first).damaged()) first = first.next();
-        if (!log.holds(first)) continue;
-        if (oldest && log.place(first).segment >= segment) continue;
-        segment = log.place(first).segment;
-        oldest = Pin{id, 0};
-    }
-    if (!oldest) return oldest;
-    for (const Segment& each : segments_->chain()) {
+LogIndex SegmentedWal::first_within(GroupId group, uint64_t bytes) const {
+    SegmentNumber oldest = segments_->current().number + 1;
+    uint64_t sum = 0;
+    for (const Segment& each : std::views::reverse(segments_->chain())) {
+        if (each.number > segments_->current().number) continue;  // Prepared, still empty.
         const bool current = each.number == segments_->current().number;
-        if (each.number >= segment) oldest->bytes += current ? uint64_t{end_sector_} * sector_bytes : each.bytes;
+        sum += current ? uint64_t{end_sector_} * sector_bytes : each.bytes;
+        if (sum > bytes) break;
+        oldest = each.number;
     }
-    return oldest;
+    const auto found = groups_.find(group);
+    if (found == groups_.end()) return LogIndex(1);
+    const GroupIndex& log = found->second;
+    // From the end, since an entry that was written again lies in a newer segment than its successors.
+    LogIndex first = log.last_index().next();
+    for (; log.holds(LogIndex(first.value - 1)); first = LogIndex(first.value - 1)) {
+        const Place& place = log.place(LogIndex(first.value - 1));
+        if (!place.damaged() && place.segment < oldest) break;
+    }
+    return first;
 }
 
 WalStats SegmentedWal::stats() const {

@@ -37,7 +37,7 @@ public:
     runtime::Task<std::vector<Entry>> read(GroupId group, LogRange range, uint64_t bytes_max) override;
     void compact(GroupId group, LogPosition position) override;
     void drop(GroupId group) override;
-    std::optional<Pin> oldest_pin() const override;
+    LogIndex first_within(GroupId group, uint64_t bytes) const override;
     WalStats stats() const override;
     runtime::Task<void> close() override;
 

@@ -92,13 +92,10 @@ public:
     /// Forgets a group that has left this shard, lazily durable like compact.
     virtual void drop(GroupId group) = 0;
 
-    /// The group whose oldest needed entry holds back the most bytes of segments, and how many: the replica flushes its
-    /// state and compacts when this grows too large.
-    struct Pin {
-        GroupId group;
-        uint64_t bytes;
-    };
-    virtual std::optional<Pin> oldest_pin() const = 0;
+    /// The first entry from which on all that the group holds lies in the newest `bytes` of the log, all groups' records counted; the
+    /// one after its last if nothing does. Entries before it hold back more than that: segments become free from the oldest on only, so one
+    /// old entry of an idle group keeps everything that others wrote after it.
+    virtual LogIndex first_within(GroupId group, uint64_t bytes) const = 0;
 
     virtual WalStats stats() const = 0;
 
