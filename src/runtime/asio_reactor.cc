@@ -116,7 +116,7 @@ void AsioReactor::settle() {
             // A hook that is forgotten meanwhile leaves a null behind, so that places do not shift under this loop.
             TurnHook* hook = std::exchange(hooks_[i], nullptr);
             if (hook == nullptr) continue;
-            hooks_set_.erase(hook);
+            hook->is_asked_for_ = false;
             hook->turn_end();
         }
         std::erase(hooks_, nullptr);
@@ -205,11 +205,11 @@ void AsioReactor::run_posted() {
 }
 
 void AsioReactor::at_turn_end(TurnHook& hook) {
-    if (hooks_set_.insert(&hook).second) hooks_.push_back(&hook);
+    if (!std::exchange(hook.is_asked_for_, true)) hooks_.push_back(&hook);
 }
 
 void AsioReactor::forget(TurnHook& hook) {
-    if (hooks_set_.erase(&hook) > 0) *std::ranges::find(hooks_, &hook) = nullptr;
+    if (std::exchange(hook.is_asked_for_, false)) *std::ranges::find(hooks_, &hook) = nullptr;
 }
 
 std::unique_ptr<Alarm> AsioReactor::make_alarm(std::function<void()> ring) {

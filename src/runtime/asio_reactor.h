@@ -8,7 +8,6 @@
 #include <mutex>
 #include <optional>
 #include <thread>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -92,8 +91,7 @@ private:
         Instant::never();  // What the kernel's timer is set to. Never later than the first alarm while asleep.
     Duration idle_average_ = Duration::max();  // How long recent waits for an event took; decides about spinning.
     std::vector<std::coroutine_handle<>> ready_;
-    std::vector<TurnHook*> hooks_;             // In the order asked for, each once ...
-    std::unordered_set<TurnHook*> hooks_set_;  // ... which this tells without a search: there may be one a connection.
+    std::vector<TurnHook*> hooks_;  // In the order asked for, each once; null: forgotten.
 
     std::mutex posted_mutex_;
     std::vector<std::function<void()>> posted_;  // Under posted_mutex_.
@@ -101,20 +99,12 @@ private:
     std::vector<std::function<void()>> running_posted_;
 };
 
-namespace detail {
-template <class T>
-Task<void> keep_result_of(Task<T> task, std::optional<Result<T>>& result) {
-    result.emplace(co_await task);
-    co_return done();
-}
-}  // namespace detail
-
 /// Runs `task` to its end on `reactor` and returns its result. For tests and command-line programs.
 template <class T>
 Result<T> run(AsioReactor& reactor, Task<T> task) {
     TaskGroup group(reactor);
     std::optional<Result<T>> result;
-    group.spawn("run", detail::keep_result_of(std::move(task), result));
+    group.spawn("run", detail::keep_result(std::move(task), result));
     reactor.run_until([&group] { return group.running() == 0; });
     ENSURE(result.has_value());
     return *std::move(result);

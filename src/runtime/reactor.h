@@ -15,6 +15,10 @@ class TurnHook {
 public:
     virtual ~TurnHook() = default;
     virtual void turn_end() = 0;
+
+private:
+    friend class AsioReactor;
+    bool is_asked_for_ = false;  // Waits in its reactor's list. There may be a hook a connection: no search tells this.
 };
 
 /// A one-shot alarm. Owned by whoever waits; destroying it disarms it. Lives on its reactor.

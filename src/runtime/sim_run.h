@@ -7,14 +7,6 @@
 
 namespace polis::runtime {
 
-namespace detail {
-template <class T>
-Task<void> keep_result(Task<T> task, std::optional<Result<T>>& result) {
-    result.emplace(co_await task);
-    co_return done();
-}
-}  // namespace detail
-
 template <class T>
 Result<T> run(SimReactor& reactor, Task<T> task, Duration limit) {
     TaskGroup group(reactor);

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "runtime/task.h"
@@ -43,5 +44,14 @@ private:
     size_t running_ = 0;
     Signal ended_;
 };
+
+namespace detail {
+/// For running a task as the root of everything: keeps what it gives.
+template <class T>
+Task<void> keep_result(Task<T> task, std::optional<Result<T>>& result) {
+    result.emplace(co_await task);
+    co_return done();
+}
+}  // namespace detail
 
 }  // namespace polis::runtime
