@@ -84,7 +84,11 @@ void AsioReactor::run() {
 }
 
 void AsioReactor::run_until(const std::function<bool()>& condition) {
-    owner_.store(std::this_thread::get_id(), std::memory_order_relaxed);
+    {
+        // Whoever posts decides under this lock whether the owner must be woken.
+        const std::scoped_lock lock(posted_mutex_);
+        owner_.store(std::this_thread::get_id(), std::memory_order_relaxed);
+    }
     now_ = boot_time();
     settle();
     while (!condition()) turn();

@@ -20,7 +20,11 @@ namespace {
 constexpr size_t unread_bytes_max = 256u << 10;  // Of one connection: read from its socket, not yet taken at home.
 constexpr size_t unsent_bytes_max = 256u << 10;  // Of one connection: written at home, not yet in its socket.
 constexpr size_t read_bytes_min = 1024, read_bytes_max = 64u << 10;  // Of one read; grows and shrinks with what comes.
-constexpr auto delivery_time_max = std::chrono::seconds(1);
+constexpr size_t piece_bytes_max =
+    16u << 10;  // Small reads are put together up to this: each piece alone costs memory of its own.
+constexpr auto delivery_time_max = std::chrono::seconds(1);  // Of all connections, when the network ends ...
+constexpr auto release_time_max =
+    std::chrono::seconds(30);  // ... and of one that home let go, to a peer that does not read.
 
 Error closed_here() { return {Code::Io, "the connection was closed on this side"}; }
 
@@ -29,13 +33,22 @@ Error closed_here() { return {Code::Io, "the connection was closed on this side"
 /// What home knows of a connection. Touched on home only; the far thread's messages find it here even when the stream is gone.
 struct IoThreads::HomeEnd {
     Peer peer;
-    std::deque<Bytes> unread;
+    std::deque<std::string> unread;
     size_t taken = 0;  // Octets of unread.front() that the reader has had.
-    bool ended = false;
+    bool ended = false, closed = false;
     std::optional<Error> read_failed, write_failed;
     size_t unsent = 0;
     std::optional<Result<void>> shaken, finished;
     Signal changed;
+
+    void take(std::string octets) {
+        if (closed) return;
+        if (!unread.empty() && unread.back().size() + octets.size() <= piece_bytes_max) {
+            unread.back() += octets;
+        } else {
+            unread.push_back(std::move(octets));
+        }
+    }
 };
 
 /// What the far thread knows of it. Touched on that thread only.
@@ -45,6 +58,7 @@ struct IoThreads::FarEnd {
     std::vector<Bytes> outbox;
     size_t room = unread_bytes_max;  // What may still be read before home takes some of it.
     bool shake = false, finish = false, released = false;
+    std::unique_ptr<Alarm> give_up;  // Once released.
     Signal changed;
 };
 
@@ -56,14 +70,17 @@ public:
     explicit Thread(AsioReactor& home)
         : to_home_(reactor_, home), to_far_(home, reactor_), connections_(reactor_), thread_([this] { run(); }) {}
 
-    ~Thread() {
+    ~Thread() { thread_.join(); }
+
+    /// From home, last of all.
+    void stop() {
+        ENSURE(held == 0);
         to_far_.put([this] {
             stopping_ = true;
             give_up_ = reactor_.make_alarm([this] { connections_.scope().cancel(); });
             give_up_->set(reactor_.now() + delivery_time_max);
         });
         to_far_.flush();
-        thread_.join();
     }
 
     /// From home: on the far thread, calls work(far end).
@@ -85,6 +102,18 @@ public:
             connections_.spawn("relay", begin(far, home));
         });
         return far;
+    }
+
+    /// From home: nobody will read or write any more. What was told goes out at the turn's end, so the last to own the far end is its
+    /// own thread.
+    void release(Far far) {
+        --held;
+        tell(far, [this](FarEnd& end) {
+            end.released = true;
+            end.reading->cancel();
+            end.give_up = reactor_.make_alarm([&end] { end.stream->close(); });
+            end.give_up->set(reactor_.now() + release_time_max);
+        });
     }
 
     size_t held = 0;  // Connections that home has. Touched on home only.
@@ -139,7 +168,7 @@ private:
                                 read_bytes_min, read_bytes_max);
             far->room -= *count;
             octets.resize(*count);
-            tell_home(home, [bytes = Bytes::take(std::move(octets))](HomeEnd& end) { end.unread.push_back(bytes); });
+            tell_home(home, [octets = std::move(octets)](HomeEnd& end) mutable { end.take(std::move(octets)); });
         }
     }
 
@@ -183,18 +212,12 @@ public:
         if (!tls) home_->shaken = Result<void>();
         far_ = thread_.adopt(socket, std::move(tls), home_);
     }
-    ~RelayedStream() override {
-        --thread_.held;
-        thread_.tell(far_, [](FarEnd& far) {
-            far.released = true;
-            far.reading->cancel();
-        });  // What was told goes out at the turn's end, so the last to own the far end is its own thread.
-    }
+    ~RelayedStream() override { thread_.release(std::move(far_)); }
 
     Task<void> handshake() {
         if (!home_->shaken) thread_.tell(far_, [](FarEnd& far) { far.shake = true; });
         while (!home_->shaken) {
-            if (closed_) co_return std::unexpected(closed_here());
+            if (home_->closed) co_return std::unexpected(closed_here());
             CO_TRY(co_await home_->changed.wait());
         }
         co_return Result<void>(*home_->shaken);
@@ -236,7 +259,7 @@ public:
     }
 
     void close() override {
-        if (std::exchange(closed_, true)) return;
+        if (std::exchange(home_->closed, true)) return;
         home_->unread.clear();
         home_->taken = 0;
         home_->read_failed = home_->write_failed = closed_here();
@@ -257,7 +280,7 @@ private:
     size_t take(std::span<std::byte> target) {
         size_t count = 0;
         while (count < target.size() && !home_->unread.empty()) {
-            const std::string_view rest = home_->unread.front().view().substr(home_->taken);
+            const std::string_view rest = std::string_view(home_->unread.front()).substr(home_->taken);
             const size_t part = std::min(rest.size(), target.size() - count);
             std::ranges::copy(as_bytes(rest.substr(0, part)), target.begin() + static_cast<std::ptrdiff_t>(count));
             count += part;
@@ -281,7 +304,6 @@ private:
     std::shared_ptr<HomeEnd> home_;
     std::shared_ptr<FarEnd> far_;
     size_t owed_ = 0;  // Taken by the reader, not yet told.
-    bool closed_ = false;
 };
 
 class IoThreads::Port : public Listener {
@@ -313,7 +335,7 @@ IoThreads::IoThreads(AsioReactor& home, uint32_t threads) : home_(home), direct_
 }
 
 IoThreads::~IoThreads() {
-    for (const auto& thread : threads_) ENSURE(thread->held == 0);
+    for (const auto& thread : threads_) thread->stop();  // All at once; then each is waited for.
 }
 
 Task<std::unique_ptr<Stream>> IoThreads::connect(Address address, std::shared_ptr<const TlsContext> tls) {

@@ -10,6 +10,7 @@
 #include "runtime/mailbox.h"
 #include "runtime/stream_testing.h"
 #include "runtime/task_group.h"
+#include "runtime/wait.h"
 
 namespace polis::runtime {
 namespace {
@@ -78,6 +79,60 @@ TEST(IoThreads, DeliversWhatWasWrittenBeforeItEnds) {
         EXPECT_TRUE(run(reactor, pair->server->write(octets)));
     }
     EXPECT_TRUE(run(reactor, read_to_end(*client)).value() == octets);
+}
+
+// A client that sends octet by octet to somebody who does not read must not cost more than what it sent.
+TEST(IoThreads, SmallPiecesArePutTogether) {
+    AsioReactor reactor;
+    AsioNetwork clients(reactor);
+    IoThreads network(reactor, 1);
+    const auto listener = network.listen({"127.0.0.1", 0}, nullptr);
+    auto pair = run(reactor, connect_pair(clients, **listener));
+    ASSERT_TRUE(pair.has_value());
+    const std::string octets = pattern(3000);
+    for (const char octet : octets) EXPECT_TRUE(run(reactor, pair->client->write(std::string(1, octet))));
+    EXPECT_TRUE(run(reactor, read_exactly(*pair->server, octets.size())).value() == octets);
+}
+
+TEST(IoThreads, ClosedStreamGivesNothingThatCameBefore) {
+    AsioReactor reactor;
+    AsioNetwork clients(reactor);
+    IoThreads network(reactor, 1);
+    const auto listener = network.listen({"127.0.0.1", 0}, nullptr);
+    auto pair = run(reactor, connect_pair(clients, **listener));
+    ASSERT_TRUE(pair.has_value());
+    EXPECT_TRUE(run(reactor, pair->client->write("ab")));
+    EXPECT_EQ(run(reactor, read_exactly(*pair->server, 1)).value(), "a");
+    pair->server->close();
+    EXPECT_EQ(run(reactor, read_exactly(*pair->server, 1)).error().code, Code::Io);
+    EXPECT_EQ(run(reactor, pair->server->write("c")).error().code, Code::Io);
+}
+
+TEST(IoThreads, WriterOfAnAcceptedStreamWaitsWhileThePeerDoesNotRead) {
+    AsioReactor reactor;
+    AsioNetwork clients(reactor);
+    IoThreads network(reactor, 1);
+    const auto listener = network.listen({"127.0.0.1", 0}, nullptr);
+    auto pair = run(reactor, connect_pair(clients, **listener));
+    ASSERT_TRUE(pair.has_value());
+    size_t written = 0;
+    TaskGroup group(reactor);
+    constexpr size_t chunks = 1000;
+    group.spawn("write", [](Stream& stream, size_t& count) -> Task<void> {
+        const std::string chunk(100'000, 'x');
+        for (; count < chunks; ++count) CO_TRY(co_await stream.write(chunk));
+        co_return co_await stream.finish();
+    }(*pair->server, written));
+    size_t before = 1;
+    // Until it stands still, well before the end.
+    for (int quiet = 0; quiet < 3;) {
+        EXPECT_TRUE(run(reactor, sleep_for(std::chrono::milliseconds(50))));
+        quiet = written == before ? quiet + 1 : 0;
+        before = written;
+    }
+    EXPECT_LT(written, chunks / 2);
+    EXPECT_EQ(run(reactor, read_to_end(*pair->client)).value().size(), chunks * 100'000);
+    EXPECT_TRUE(run(reactor, group.join()));
 }
 
 TEST(Mailbox, RunsATurnsWorkInOrderOnTheOtherReactor) {
