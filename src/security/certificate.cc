@@ -71,15 +71,17 @@ void add_extension(X509* certificate, X509* issuer, int kind, const std::string&
     X509_EXTENSION_free(extension);
 }
 
-void set_subject(X509* certificate, const CertificateRequest& request) {
+Result<void> set_subject(X509* certificate, const CertificateRequest& request) {
     X509_NAME* subject = X509_get_subject_name(certificate);
-    const auto add = [subject](const char* field, const std::string& text) {
-        if (text.empty()) return;
+    const auto add = [subject](const char* field, const std::string& text) -> Result<void> {
+        if (text.empty()) return {};
         const auto* octets = reinterpret_cast<const unsigned char*>(text.data());
-        X509_NAME_add_entry_by_txt(subject, field, MBSTRING_UTF8, octets, static_cast<int>(text.size()), -1, 0);
+        const int size = static_cast<int>(text.size());
+        if (X509_NAME_add_entry_by_txt(subject, field, MBSTRING_UTF8, octets, size, -1, 0) == 1) return {};
+        return openssl_failure(std::string("a certificate's ") + field + " is no UTF-8 text that fits");
     };
-    add("O", request.organization);
-    add("CN", request.common_name);
+    TRY(add("O", request.organization));
+    return add("CN", request.common_name);
 }
 
 void set_serial(X509* certificate) {
@@ -89,12 +91,12 @@ void set_serial(X509* certificate) {
 }
 
 // Everything but issuer, extensions and signature.
-CertificatePointer make_unsigned(const CertificateRequest& request, EVP_PKEY* key) {
+Result<CertificatePointer> make_unsigned(const CertificateRequest& request, EVP_PKEY* key) {
     CertificatePointer certificate(X509_new());
     ENSURE(certificate != nullptr);
     X509_set_version(certificate.get(), X509_VERSION_3);
     set_serial(certificate.get());
-    set_subject(certificate.get(), request);
+    TRY(set_subject(certificate.get(), request));
     const std::time_t now = seconds_of(request.now);
     ASN1_TIME_set(X509_getm_notBefore(certificate.get()), now - 3600);
     ASN1_TIME_set(X509_getm_notAfter(certificate.get()), now + std::chrono::seconds(request.validity).count());
@@ -132,8 +134,10 @@ std::vector<std::string> names_of(const X509* certificate) {
         const GENERAL_NAME* name = sk_GENERAL_NAME_value(list.get(), i);
         if (name->type == GEN_DNS) names.push_back(text_of(name->d.dNSName));
         if (name->type != GEN_IPADD) continue;
+        const int size = ASN1_STRING_length(name->d.iPAddress);
+        if (size != sizeof(in_addr) && size != sizeof(in6_addr)) continue;  // Crafted: not even OpenSSL writes such.
         char text[INET6_ADDRSTRLEN] = "";
-        const bool v6 = ASN1_STRING_length(name->d.iPAddress) == 16;
+        const bool v6 = size == sizeof(in6_addr);
         inet_ntop(v6 ? AF_INET6 : AF_INET, ASN1_STRING_get0_data(name->d.iPAddress), text, sizeof(text));
         names.emplace_back(text);
     }
@@ -184,10 +188,22 @@ Result<void> write_new_file(const std::string& path, std::string_view text, mode
     return cannot("write", path, error);
 }
 
+// A name is durable only when its directory is.
+Result<void> sync_directory_of(const std::string& path) {
+    const size_t slash = path.rfind('/');
+    const std::string directory = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+    const int descriptor = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0) return cannot("open", directory, errno);
+    const int error = ::fsync(descriptor) == 0 ? 0 : errno;
+    ::close(descriptor);
+    if (error != 0) return cannot("sync", directory, error);
+    return {};
+}
+
 Result<std::string> read_whole_file(const std::string& path) {
     const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (file < 0) return cannot("read", path, errno);
-    std::string text(certificate_file_bytes_max, '\0');
+    std::string text(certificate_file_bytes_max + 1, '\0');
     size_t size = 0;
     ssize_t count = 0;
     do {
@@ -197,6 +213,7 @@ Result<std::string> read_whole_file(const std::string& path) {
     const int error = errno;
     ::close(file);
     if (count < 0) return cannot("read", path, error);
+    if (size > certificate_file_bytes_max) return fail(Code::Invalid, path + " has more than 1 MiB: no certificate");
     text.resize(size);
     return text;
 }
@@ -207,7 +224,7 @@ Result<CertifiedKey> make_authority(const CertificateRequest& request) {
     TRY(check(request));
     const KeyPointer key(EVP_EC_gen("P-256"));
     ENSURE(key != nullptr);
-    const CertificatePointer certificate = make_unsigned(request, key.get());
+    LET(const CertificatePointer certificate, make_unsigned(request, key.get()));
     X509_set_issuer_name(certificate.get(), X509_get_subject_name(certificate.get()));
     add_extension(certificate.get(), certificate.get(), NID_basic_constraints, "critical,CA:TRUE");
     add_extension(certificate.get(), certificate.get(), NID_key_usage, "critical,keyCertSign,cRLSign");
@@ -232,7 +249,7 @@ Result<CertifiedKey> issue_certificate(const CertifiedKey& authority, const Cert
 
     const KeyPointer key(EVP_EC_gen("P-256"));
     ENSURE(key != nullptr);
-    const CertificatePointer made = make_unsigned(request, key.get());
+    LET(const CertificatePointer made, make_unsigned(request, key.get()));
     X509* certificate = made.get();
     if (ASN1_TIME_compare(X509_get0_notAfter(certificate), X509_get0_notAfter(issuer.get())) > 0) {
         X509_set1_notAfter(certificate, X509_get0_notAfter(issuer.get()));
@@ -269,7 +286,9 @@ Result<void> write_certified_key(const CertifiedKey& made, const std::string& ce
     TRY(write_new_file(key_file, made.key.reveal(), 0600));
     auto written = write_new_file(certificate_file, made.certificate, 0644);
     if (!written) ::unlink(key_file.c_str());
-    return written;
+    TRY(written);
+    TRY(sync_directory_of(key_file));
+    return sync_directory_of(certificate_file);
 }
 
 Result<CertifiedKey> read_certified_key(const std::string& certificate_file, const std::string& key_file) {

@@ -101,6 +101,36 @@ TEST(Certificate, RefusesNamesThatAreNone) {
     EXPECT_EQ(issue_certificate(root, request).error().code, Code::Invalid);
 }
 
+TEST(Certificate, RefusesSubjectsThatAreNoText) {
+    CertificateRequest request = node_request();
+    request.common_name = "\xff\xfe";
+    EXPECT_EQ(issue_certificate(authority(), request).error().code, Code::Invalid);
+    EXPECT_EQ(make_authority(request).error().code, Code::Invalid);
+    request = node_request();
+    request.organization = "\xff\xfe";
+    EXPECT_EQ(issue_certificate(authority(), request).error().code, Code::Invalid);
+}
+
+// Nobody reads beyond the few octets that a crafted certificate gives for an address.
+TEST(Certificate, AddressesOfNoKnownLengthAreNoNames) {
+    const CertificatePointer crafted = parsed(issue_certificate(authority(), node_request()).value().certificate);
+    const std::unique_ptr<GENERAL_NAMES, Releases<&GENERAL_NAMES_free>> names(GENERAL_NAMES_new());
+    for (const std::string_view octets : {"", "\x0a", "\x0a\x0a\x0a", "\x0a\x0a\x0a\x0a\x0a", "\x7f\x01\x01\x01"}) {
+        ASN1_OCTET_STRING* address = ASN1_OCTET_STRING_new();
+        ASN1_OCTET_STRING_set(address, reinterpret_cast<const unsigned char*>(octets.data()),
+                              static_cast<int>(octets.size()));
+        GENERAL_NAME* name = GENERAL_NAME_new();
+        GENERAL_NAME_set0_value(name, GEN_IPADD, address);
+        sk_GENERAL_NAME_push(names.get(), name);
+    }
+    ASSERT_EQ(X509_add1_ext_i2d(crafted.get(), NID_subject_alt_name, names.get(), 0, X509V3_ADD_REPLACE), 1);
+    const KeyPointer key(EVP_EC_gen("P-256"));
+    ASSERT_GT(X509_sign(crafted.get(), key.get(), EVP_sha256()), 0);
+    const BioPointer pem(BIO_new(BIO_s_mem()));
+    ASSERT_EQ(PEM_write_bio_X509(pem.get(), crafted.get()), 1);
+    EXPECT_EQ(inspect_certificates(written(pem)).value().front().names, std::vector<std::string>{"127.1.1.1"});
+}
+
 TEST(Certificate, OnlyAnAuthorityWithItsOwnKeyIssues) {
     const CertifiedKey root = authority(), other = authority();
     const CertifiedKey node = issue_certificate(root, node_request()).value();
@@ -136,6 +166,8 @@ TEST(Certificate, FilesKeepTheKeyToTheirOwnerAndAreNeverOverwritten) {
     EXPECT_EQ(read->certificate, made.certificate);
     EXPECT_TRUE(issue_certificate(*read, node_request()).has_value());
     EXPECT_EQ(read_certified_key(directory.file("absent"), key_file).error().code, Code::NotFound);
+    std::filesystem::resize_file(certificate_file, (1u << 20) + 1);
+    EXPECT_EQ(read_certified_key(certificate_file, key_file).error().code, Code::Invalid);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "security/token_header.h"
 
 #include <optional>
+#include <string>
 
 namespace polis::security {
 namespace {
@@ -32,20 +33,23 @@ public:
         }
         return std::nullopt;
     }
-    // Any value; false if it does not end.
+    // Any value; false if it does not end, or its brackets do not match.
     bool skip_value() {
         skip_space();
         const std::string_view before = rest_;
-        size_t depth = 0;
+        std::string closers;  // Of what is open, the innermost last.
         while (!rest_.empty()) {
             const char letter = rest_.front();
-            if (depth == 0 && (letter == ',' || letter == '}')) return rest_.size() < before.size();
+            if (closers.empty() && (letter == ',' || letter == '}')) return rest_.size() < before.size();
             if (letter == '"') {
                 if (!skip_string()) return false;
                 continue;
             }
-            if (letter == '{' || letter == '[') ++depth;
-            if (letter == '}' || letter == ']') --depth;
+            if (letter == '{' || letter == '[') closers += letter == '{' ? '}' : ']';
+            if (letter == '}' || letter == ']') {
+                if (closers.empty() || closers.back() != letter) return false;
+                closers.pop_back();
+            }
             rest_.remove_prefix(1);
         }
         return false;
@@ -78,7 +82,8 @@ Result<TokenHeader> parse_token_header(std::string_view json) {
     TokenHeader header;
     bool has_algorithm = false;
     if (!reader.take('{')) return invalid();
-    while (!reader.take('}')) {
+    bool more = !reader.take('}');
+    while (more) {
         const auto name = reader.take_plain_string();
         if (!name || !reader.take(':')) return invalid();
         if (*name == "alg") {
@@ -90,9 +95,8 @@ Result<TokenHeader> parse_token_header(std::string_view json) {
             header.has_critical = header.has_critical || *name == "crit";
             if (!reader.skip_value()) return invalid();
         }
-        if (reader.take(',')) continue;
-        if (!reader.take('}')) return invalid();
-        break;
+        more = reader.take(',');
+        if (!more && !reader.take('}')) return invalid();
     }
     if (!reader.at_end() || !has_algorithm) return invalid();
     return header;

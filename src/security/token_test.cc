@@ -192,10 +192,28 @@ TEST(TokenHeader, FindsTheAlgorithmAmongOtherMembers) {
 }
 
 TEST(TokenHeader, RefusesWhatIsNone) {
-    for (const char* json :
-         {"", "{", "{}", "[]", "null", R"({"alg"})", R"({"alg":})", R"({"alg":5})", R"({"alg":"a)", R"({"alg":"a"}x)",
-          R"({"alg":"a","alg":"b"})", R"({"alg":"a" "b":1})", R"({"typ":"JWT"})", R"({"alg":"\u0061"})",
-          R"({"alg":"a","b":})", R"({"alg":"a","b":[})", R"({,"alg":"a"})", R"({"alg":"a","b":"x)"}) {
+    for (const char* json : {"",
+                             "{",
+                             "{}",
+                             "[]",
+                             "null",
+                             R"({"alg"})",
+                             R"({"alg":})",
+                             R"({"alg":5})",
+                             R"({"alg":"a)",
+                             R"({"alg":"a"}x)",
+                             R"({"alg":"a","alg":"b"})",
+                             R"({"alg":"a" "b":1})",
+                             R"({"typ":"JWT"})",
+                             R"({"alg":"\u0061"})",
+                             R"({"alg":"a","b":})",
+                             R"({"alg":"a","b":[})",
+                             R"({,"alg":"a"})",
+                             R"({"alg":"a","b":"x)",
+                             R"({"alg":"a",})",
+                             R"({"alg":"a","b":][})",
+                             R"({"alg":"a","b":[}]})",
+                             R"({"alg":"a","b":]})"}) {
         EXPECT_FALSE(parse_token_header(json).has_value()) << json;
     }
 }
