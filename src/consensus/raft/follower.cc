@@ -21,7 +21,11 @@ void RaftParticipant::on_append(NodeId from, Message message, Outputs& out) {
     if (message.previous.index > log_.whole_to()) return report_damage(out);
 
     const LogIndex sent_to = message.previous.index + message.entries.size();
-    if (!accept_entries(std::move(message.entries))) return;
+    if (!accept_entries(std::move(message.entries))) {
+        // Said at once: until the leader knows, it would find by probing that our logs agree, send all again, and so on.
+        if (stores_.out_of_space()) answer_heartbeat(from, 0, out);
+        return;
+    }
     verified_ = std::max(verified_, std::min(sent_to, log_.last().index));
     commit_to(std::min(message.committed, verified_), out);
     // What was appended or repaired just now is acknowledged when it is durable.
@@ -95,13 +99,16 @@ void RaftParticipant::on_heartbeat(NodeId from, const Message& message, Outputs&
     follow(from, out);
     // The leader names nothing that we have not acknowledged to it in this term, so our log holds it as it is.
     commit_to(std::min(message.committed, log_.last().index), out);
-    if (message.context == 0) return;
+    if (message.context != 0) answer_heartbeat(from, message.context, out);
+}
+
+void RaftParticipant::answer_heartbeat(NodeId to, uint64_t round, Outputs& out) {
     acked_ = acknowledged();
     Message reply{.rejected = stores_.out_of_space(), .previous = log_.last(), .hint = acked_};
     if (verified_.value > 0) reply.hint_ballot = term_;
-    reply.context = message.context;
+    reply.context = round;
     reply.priority = options_.priority;
-    send(from, RaftKind::HeartbeatReply, std::move(reply), out);
+    send(to, RaftKind::HeartbeatReply, std::move(reply), out);
 }
 
 void RaftParticipant::report_damage(Outputs& out) {

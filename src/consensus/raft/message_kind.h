@@ -21,7 +21,8 @@ enum class RaftKind : uint8_t {
     Heartbeat = 3,
     /// Answer to Heartbeat. `context`: its round. `hint`: as in AppendReply. `previous`: the end of the log, durable or
     /// not (tells the leader what was lost on the way). `hint_ballot`: the term, if the sender has found its log to agree
-    /// with the leader's in this life and term; else zero, and the leader asks again. `priority`: the sender's. `rejected`: the disk is full.
+    /// with the leader's in this life and term; else zero, and the leader asks again. `priority`: the sender's. `rejected`: the disk is full; then also said of itself, of round 0, to an
+    /// Append.
     HeartbeatReply = 4,
     /// Candidate to voter, before it takes a new term (§9.6). `previous`: the end of its log. `context`: its campaign.
     PreVote = 5,

@@ -111,6 +111,7 @@ private:
     // follower.cc: a follower's side of replication.
     void on_append(NodeId from, Message message, Outputs& out);
     void on_heartbeat(NodeId from, const Message& message, Outputs& out);
+    void answer_heartbeat(NodeId to, uint64_t round, Outputs& out);
     void reject_append(NodeId to, const Message& message, Outputs& out);
     bool accept_entries(std::vector<Entry> entries);
     void append_from_leader(std::vector<Entry> entries);

@@ -11,6 +11,7 @@ namespace polis::consensus {
 namespace {
 
 constexpr size_t story_lines_max = 40000;
+constexpr size_t arrivals_at_once_max = 100'000;  // In no time at all: beyond it, answers cause each other for ever.
 
 }  // namespace
 
@@ -258,6 +259,7 @@ void GroupWorld::advance(Duration span) {
 }
 
 void GroupWorld::settle() {
+    size_t arrivals = 0;
     for (bool busy = true; busy && violation_.empty();) {
         busy = false;
         for (auto& [id, node] : nodes_) {
@@ -274,6 +276,7 @@ void GroupWorld::settle() {
             }
             arrive(at);
             busy = true;
+            if (++arrivals > arrivals_at_once_max) return violate("messages cause each other without end");
         }
     }
 }
