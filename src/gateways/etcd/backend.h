@@ -8,6 +8,7 @@
 #include "gateways/etcd/gateway.h"
 #include "gateways/etcd/leader_guard.h"
 #include "gateways/etcd/session.h"
+#include "gateways/etcd/slow_log.h"
 #include "runtime/task_group.h"
 #include "runtime/wait.h"
 #include "runtime/world.h"
@@ -33,7 +34,11 @@ struct Backend {
           coord(coordination),
           cluster(members),
           options(std::move(settings)),
-          admission(cluster, world.reactor, {.certificate_identity = options.certificate_identity}),
+          admission(cluster, world.reactor,
+                    {.certificate_identity = options.certificate_identity,
+                     .notes_phases = options.slow_request > Duration(0),
+                     .trace_seed = world.random.next()}),
+          slow_log(options.slow_request),
           leader_guard(
               world.reactor, [this] { return admission.has_leader(); }, options.election_timeout),
           cleanups(world.reactor) {}
@@ -46,6 +51,7 @@ struct Backend {
     cluster::Cluster& cluster;
     const EtcdGatewayOptions options;
     Admission admission;
+    SlowLog slow_log;
     LeaderGuard leader_guard;
     GatewayCounts counts;
     bool serving = true;              // What the health service says ...

@@ -193,7 +193,7 @@ Task<rpc::Status> observe(Backend& backend, rpc::Call& call, Credentials who) {
 }  // namespace
 
 void register_election(Backend& backend, rpc::Routes& routes) {
-    unary<v3electionpb::CampaignRequest>(routes, backend, "/v3electionpb.Election/Campaign", Effect::Write,
+    unary<v3electionpb::CampaignRequest>(routes, backend, "/v3electionpb.Election/Campaign", Effect::WriteAndWait,
                                          [](Backend& b, const Credentials& who, v3electionpb::CampaignRequest request) {
                                              return campaign(b, who, std::move(request));
                                          });

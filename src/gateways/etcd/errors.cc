@@ -26,8 +26,12 @@ constexpr ErrorRow rows[] = {
     {Refusal::LeaseNotFound, StatusCode::NotFound, "etcdserver: requested lease not found"},
     {Refusal::LeaseExists, StatusCode::FailedPrecondition, "etcdserver: lease already exists"},
     {Refusal::LeaseTtlTooLarge, StatusCode::OutOfRange, "etcdserver: too large lease TTL"},
-    // etcd answers this and "not enough started members" with an error of its client's, which gRPC sends as Unknown.
-    {Refusal::TooManyRequests, StatusCode::Unknown, "etcdserver: too many requests"},
+    // The code that etcd's table says. Its server sends the text with Unknown, by a slip that its Go client cannot see; with this
+    // one other clients know as well that nothing was done and when to come back.
+    {Refusal::TooManyRequests, StatusCode::ResourceExhausted, "etcdserver: too many requests"},
+    {Refusal::UserRateExceeded, StatusCode::ResourceExhausted,
+     "etcdserver: too many requests of this user: wait a second and try again, or have etcd.user_requests_per_s "
+     "raised"},
     {Refusal::UserEmpty, StatusCode::InvalidArgument, "etcdserver: user name is empty"},
     {Refusal::UserExists, StatusCode::FailedPrecondition, "etcdserver: user name already exists"},
     {Refusal::UserNotFound, StatusCode::FailedPrecondition, "etcdserver: user name not found"},
@@ -47,6 +51,7 @@ constexpr ErrorRow rows[] = {
     // No row in etcd's own table, therefore Unknown and without its prefix.
     {Refusal::NoPasswordUser, StatusCode::Unknown,
      "auth: authentication failed, password was given for no password user"},
+    {Refusal::TokenVerifyOnly, StatusCode::Unknown, "auth: token signing attempted with verify-only key"},
     {Refusal::InvalidAuthToken, StatusCode::Unauthenticated, "etcdserver: invalid auth token"},
     {Refusal::AuthOldRevision, StatusCode::InvalidArgument, "etcdserver: revision of auth store is old"},
     {Refusal::InvalidAuthManagement, StatusCode::InvalidArgument, "etcdserver: invalid auth management"},
@@ -56,7 +61,7 @@ constexpr ErrorRow rows[] = {
     {Code::NotLeader, StatusCode::FailedPrecondition, "etcdserver: not leader"},
     {Code::Unavailable, StatusCode::Unavailable, "etcdserver: no leader"},
     {Code::Stale, StatusCode::Unavailable, "etcdserver: leader changed"},
-    {Code::Overloaded, StatusCode::Unknown, "etcdserver: too many requests"},
+    {Code::Overloaded, StatusCode::ResourceExhausted, "etcdserver: too many requests"},
     {Code::NoSpace, StatusCode::ResourceExhausted, "etcdserver: mvcc: database space exceeded"},
     {Code::Denied, StatusCode::PermissionDenied, "etcdserver: permission denied"},
     {Code::Timeout, StatusCode::Unavailable, "etcdserver: request timed out"},

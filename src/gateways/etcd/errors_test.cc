@@ -34,7 +34,7 @@ TEST(ErrorTable, SaysOfEachRefusalWhatEtcdSays) {
         {Refusal::LeaseNotFound, {StatusCode::NotFound, "requested lease not found"}},
         {Refusal::LeaseExists, {StatusCode::FailedPrecondition, "lease already exists"}},
         {Refusal::LeaseTtlTooLarge, {StatusCode::OutOfRange, "too large lease TTL"}},
-        {Refusal::TooManyRequests, {StatusCode::Unknown, "too many requests"}},
+        {Refusal::TooManyRequests, {StatusCode::ResourceExhausted, "too many requests"}},
         {Refusal::UserEmpty, {StatusCode::InvalidArgument, "user name is empty"}},
         {Refusal::UserExists, {StatusCode::FailedPrecondition, "user name already exists"}},
         {Refusal::UserNotFound, {StatusCode::FailedPrecondition, "user name not found"}},
@@ -66,7 +66,7 @@ TEST(ErrorTable, SaysOfEachRefusalWhatEtcdSays) {
 }
 
 TEST(ErrorTable, HasOneRowForEveryRefusalAndComplaint) {
-    for (uint8_t i = 0; i <= static_cast<uint8_t>(Refusal::MemberNotFound); ++i) {
+    for (uint8_t i = 0; i <= static_cast<uint8_t>(Refusal::UserRateExceeded); ++i) {
         EXPECT_FALSE(status_of(static_cast<Refusal>(i)).message.empty()) << int{i};
     }
     for (uint8_t i = 0; i <= static_cast<uint8_t>(Complaint::HealthServiceUnknown); ++i) {
@@ -86,6 +86,7 @@ TEST(ErrorTable, SaysOfTheClusterWhatEtcdSays) {
     EXPECT_EQ(text(Code::NotLeader), "etcdserver: not leader");
     EXPECT_EQ(text(Code::Stale), "etcdserver: leader changed");
     EXPECT_EQ(text(Code::Overloaded), "etcdserver: too many requests");
+    EXPECT_EQ(status_of_error(Error{Code::Overloaded, ""}).code, StatusCode::ResourceExhausted);
     EXPECT_EQ(text(Code::NoSpace), "etcdserver: mvcc: database space exceeded");
     EXPECT_EQ(text(Code::Timeout), "etcdserver: request timed out");
     EXPECT_EQ(text(Code::Unknown), "etcdserver: request timed out, possibly due to previous leader failure");

@@ -25,6 +25,7 @@ class FakeCoord : public services::Coord {
 public:
     std::optional<Refusal> refusal;
     std::optional<Error> failure;
+    Duration delay{0};                     // Before each answer.
     std::optional<Refusal> admin_refusal;  // What permit_admin says.
     std::vector<std::string> calls;        // Names of the methods called, in order.
     Credentials last_caller;
@@ -147,6 +148,7 @@ private:
     Task<Reply<Message>> answer(Credentials who, std::string name) {
         calls.push_back(std::move(name));
         last_caller = std::move(who);
+        if (delay > Duration(0)) CO_TRY(co_await runtime::sleep_for(delay));
         if (failure) co_return std::unexpected(*failure);
         if (refusal) co_return Reply<Message>(std::unexpected(*refusal));
         Message message;

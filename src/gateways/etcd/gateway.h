@@ -20,6 +20,8 @@ struct EtcdGatewayOptions {
     Duration election_timeout = std::chrono::milliseconds(1000);  // --election-timeout
     bool certificate_identity = false;  // --client-cert-auth: a client certificate's CN names a user.
     bool json = true;                   // --enable-grpc-gateway
+    /// Calls that took longer are logged, with where their time went; zero: none. etcd warns of applies after as long.
+    Duration slow_request = std::chrono::milliseconds(100);
     /// Origins of web pages that may use the HTTP side ("https://console.example:8443"); "*" admits all (--cors, whose default
     /// is "*"). Here the default is none: a page that a user happens to visit must not write into the store on loopback.
     std::vector<std::string> allowed_origins = {};

@@ -10,7 +10,7 @@ rpc::Metadata metadata_from(const rpc::Metadata& headers) {
     constexpr std::string_view prefix = "grpc-metadata-";
     rpc::Metadata metadata;
     for (const auto& [name, value] : headers.fields()) {
-        if (name == "authorization") metadata.add(name, value);
+        if (name == "authorization" || name == "traceparent") metadata.add(name, value);
         if (name.starts_with(prefix) && name.size() > prefix.size()) metadata.add(name.substr(prefix.size()), value);
     }
     return metadata;

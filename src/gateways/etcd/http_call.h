@@ -57,7 +57,7 @@ private:
     JsonSplitter splitter_{json_bytes_max};
 };
 
-/// The metadata that a request's headers carry: authorization, and what comes as Grpc-Metadata-<name>.
+/// The metadata that a request's headers carry: authorization, traceparent, and what comes as Grpc-Metadata-<name>.
 rpc::Metadata metadata_from(const rpc::Metadata& headers);
 
 }  // namespace polis::gateways

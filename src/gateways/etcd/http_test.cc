@@ -259,6 +259,9 @@ TEST(Metrics, HaveTheNamesAndLabelsThatDashboardsAskFor) {
              "grpc_server_started_total{grpc_method=\"Put\",grpc_service=\"etcdserverpb.KV\",grpc_type=\"unary\"} 3\n",
              "grpc_server_handled_total{grpc_code=\"InvalidArgument\",grpc_method=\"Put\",grpc_service=\"etcdserverpb."
              "KV\",grpc_type=\"unary\"} 2\n",
+             "grpc_server_handled_total{grpc_code=\"OK\",grpc_method=\"Put\",grpc_service=\"etcdserverpb.KV\","
+             "grpc_type=\"unary\"} 0\n",
+             "polis_coord_refused_total{reason=\"user_rate\"} 0\n",
          }) {
         EXPECT_NE(page.body.find(line), std::string::npos) << line;
     }

@@ -89,7 +89,7 @@ Task<Answer<v3lockpb::UnlockResponse>> unlock(Backend& backend, Credentials who,
 }  // namespace
 
 void register_lock(Backend& backend, rpc::Routes& routes) {
-    unary<v3lockpb::LockRequest>(routes, backend, "/v3lockpb.Lock/Lock", Effect::Write,
+    unary<v3lockpb::LockRequest>(routes, backend, "/v3lockpb.Lock/Lock", Effect::WriteAndWait,
                                  [](Backend& b, const Credentials& who, v3lockpb::LockRequest request) {
                                      return lock(b, who, std::move(request));
                                  });

@@ -42,6 +42,8 @@ void add_consensus(Exposition& page, Backend& backend, const cluster::GroupStatu
                  node.slow_read_indexes);
     page.counter("etcd_server_read_indexes_failed_total", "The total number of failed read indexes seen.",
                  node.read_indexes_failed);
+    page.counter("polis_coord_slow_requests_total", "Calls that took longer than etcd.slow_request_ms.",
+                 backend.slow_log.count());
     page.gauge("etcd_server_snapshot_apply_in_progress_total",
                "1 if the server is applying the incoming snapshot. 0 if none.", node.snapshot_being_applied);
 }
@@ -105,6 +107,10 @@ void add_store(Exposition& page, const Backend& backend, const services::CoordSt
     page.counter("etcd_debugging_mvcc_events_total", "Total number of events sent by this member.", coord.events);
     page.gauge("etcd_debugging_mvcc_pending_events_total", "Total number of pending events to be sent.",
                static_cast<double>(coord.pending_events));
+    page.family("polis_coord_refused_total", "counter",
+                "Requests turned away at once: too much under way, or of one user.");
+    page.sample(static_cast<double>(coord.refused_for_load), {{"reason", "load"}});
+    page.sample(static_cast<double>(coord.refused_for_rate), {{"reason", "user_rate"}});
     page.gauge("polis_coord_leases", "Leases that are alive.", static_cast<double>(coord.leases));
     page.counter("etcd_debugging_lease_granted_total", "The total number of granted leases, by clients of this member.",
                  backend.counts.leases_granted);
@@ -223,10 +229,13 @@ void add_methods(Exposition& page, const rpc::ServerStats& server) {
     page.family("grpc_server_handled_total", "counter",
                 "Total number of RPCs completed on the server, regardless of success or failure.");
     for (const auto& [name, method] : server.methods) {
-        for (const auto& [code, count] : method.handled) {
+        // Zeros too, as grpc_prometheus begins: a rate over a counter that was not there does not see its first step.
+        for (size_t number = 0; number < rpc::status_code_count; ++number) {
+            const auto code = static_cast<rpc::StatusCode>(number);
+            const auto found = method.handled.find(code);
             Exposition::Labels labels = method_labels(name);
             labels.insert(labels.begin(), {"grpc_code", code_label(code)});
-            page.sample(static_cast<double>(count), labels);
+            page.sample(found == method.handled.end() ? 0 : static_cast<double>(found->second), labels);
         }
     }
     page.family("grpc_server_msg_received_total", "counter",

@@ -44,21 +44,33 @@ bool learner_may([[maybe_unused]] const Request& request) {
     }
 }
 
-/// Whether a method's request ends up in the log, where its size is limited.
-enum class Effect : uint8_t { Read, Write };
+/// Whether a method's request ends up in the log, where its size is limited. One that also waits for its turn among other clients is
+/// not slow, however long it takes.
+enum class Effect : uint8_t { Read, Write, WriteAndWait };
 
 template <class Request, class Invoke>
 runtime::Task<rpc::Outcome> serve_unary(Backend& backend, rpc::Call& call, Bytes octets, Effect effect, Invoke invoke) {
+    const Instant began = backend.world.reactor.now();
     Request request;
     if (!decode(octets, request)) co_return rpc::Outcome::of(status_of(Complaint::UndecodableRequest));
     const Answer<Caller> caller = backend.admission.admit(call, CallKind::Unary, learner_may(request));
     if (!caller) co_return rpc::Outcome::of(caller.error());
-    if (effect == Effect::Write && octets.size() > backend.options.request_bytes_max) {
+    if (effect != Effect::Read && octets.size() > backend.options.request_bytes_max) {
         co_return rpc::Outcome::of(status_of(services::Refusal::RequestTooLarge));
     }
     auto task = invoke(backend, caller->credentials, std::move(request));
     auto result = co_await task;
-    co_return outcome_of(answer_of(std::move(result)));
+    rpc::Outcome outcome = outcome_of(answer_of(std::move(result)));
+    if (effect != Effect::WriteAndWait) {
+        backend.slow_log.note({.method = call.method(),
+                               .who = caller->credentials,
+                               .code = outcome.status.code,
+                               .request_bytes = octets.size(),
+                               .response_bytes = outcome.message.size(),
+                               .began = began,
+                               .ended = backend.world.reactor.fresh_now()});
+    }
+    co_return outcome;
 }
 
 /// Registers a unary method. `invoke(backend, credentials, request)` gives a Task of a Reply or an Answer; it must not capture

@@ -43,6 +43,9 @@ CallHeaders headers_of(const rpc::Metadata& metadata) {
             case 9:
                 if (name == "hasleader") headers.requires_leader = value == "true";
                 break;
+            case 11:
+                if (name == "traceparent" && headers.traceparent.empty()) headers.traceparent = value;
+                break;
             case 13:
                 if (name == "authorization" && authorization.empty()) authorization = value;
                 break;
@@ -68,6 +71,10 @@ Answer<Caller> Admission::admit(const rpc::Call& call, CallKind kind, bool learn
     Caller caller;
     caller.requires_leader = headers.requires_leader;
     caller.credentials.token = headers.token;
+    const auto trace = parse_traceparent(headers.traceparent);
+    caller.credentials.trace = trace ? *trace : traces_.next();
+    if (options_.notes_phases && kind == CallKind::Unary)
+        caller.credentials.phases = std::make_shared<services::RequestPhases>();
     if (options_.certificate_identity) caller.credentials.common_name = call.peer().certificate_common_name;
     return caller;
 }

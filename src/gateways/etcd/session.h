@@ -9,6 +9,7 @@
 #include "base/id.h"
 #include "cluster/api.h"
 #include "gateways/etcd/errors.h"
+#include "gateways/etcd/trace.h"
 #include "rpc/server.h"
 #include "runtime/reactor.h"
 #include "services/coord/api.h"
@@ -25,6 +26,7 @@ struct Caller {
 struct CallHeaders {
     std::string_view token;               // "token", else "authorization" (which grpc-gateway forwards).
     std::string_view client_api_version;  // Set by the Go client since 3.4.
+    std::string_view traceparent;         // W3C Trace Context.
     bool requires_leader = false;
 };
 CallHeaders headers_of(const rpc::Metadata& metadata);
@@ -43,12 +45,14 @@ class Admission {
 public:
     struct Options {
         bool certificate_identity =
-            false;  // The CN of a verified client certificate names a user (--client-cert-auth).
+            false;                  // The CN of a verified client certificate names a user (--client-cert-auth).
+        bool notes_phases = false;  // Callers get a record of how far their requests come.
+        uint64_t trace_seed = 0;    // Of the trace ids of calls that bring none.
     };
 
     /// REQUIRES: `cluster` and `reactor` outlive it.
     Admission(const cluster::Cluster& cluster, const runtime::Reactor& reactor, Options options)
-        : cluster_(cluster), reactor_(reactor), options_(options) {}
+        : cluster_(cluster), reactor_(reactor), options_(options), traces_(options.trace_seed) {}
 
     /// `learner_may`: the call is one of those that a learner serves.
     Answer<Caller> admit(const rpc::Call& call, CallKind kind, bool learner_may);
@@ -67,6 +71,7 @@ private:
     const cluster::Cluster& cluster_;
     const runtime::Reactor& reactor_;
     Options options_;
+    TraceSource traces_;
     std::vector<VersionCount> counts_;
     Instant learner_known_until_{};  // Until then learner_ is taken as it is: reading the members copies them all.
     bool learner_ = false;
