@@ -58,8 +58,8 @@ struct Config {
     int64_t keep_entries = 10'000;
     int64_t flush_entries = 200'000;
     int64_t segment_bytes = 64ll << 20;
-    int64_t write_buffer_bytes = 16ll << 20;
-    int64_t block_cache_bytes = 16ll << 20;
+    int64_t write_buffer_bytes = 4ll << 20;
+    int64_t block_cache_bytes = 8ll << 20;
     int64_t spin_us = 0;
     bool lease_reads = false;
 

@@ -17,6 +17,9 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
+// Of log entries kept in memory for followers; one that is further behind is sent what the disk has.
+constexpr uint64_t log_cache_bytes = 8u << 20;
+
 void add_urls(std::multimap<std::string, std::string>& initial, const std::string& name, std::string_view urls) {
     while (!urls.empty()) {
         const size_t comma = urls.find(',');
@@ -49,6 +52,7 @@ cluster::HostOptions host_options_of(const Config& config) {
     host.replica.lease_reads = config.lease_reads;
     host.replica.propose_timeout = seconds(5) + 2 * host.timing.election_timeout;  // As etcd's request timeout.
     host.wal.segment_bytes = static_cast<uint64_t>(config.segment_bytes);
+    host.timing.cache_bytes_max = log_cache_bytes;
     host.coord_store.write_buffer_bytes = static_cast<uint64_t>(config.write_buffer_bytes);
     host.coord_store.block_cache_bytes = static_cast<uint64_t>(config.block_cache_bytes);
     return host;
