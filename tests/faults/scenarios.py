@@ -197,10 +197,10 @@ def leaders_disk_full(world):
 
 @scenario()
 def sync_fails(world):
-    """fdatasync and fsync of the leader answer EIO: it must end, and not acknowledge anything after."""
+    """fdatasync, fsync and synchronous writes of the leader answer EIO: it must end, and not acknowledge anything after."""
     leader = world.leader()
-    tracer = subprocess.Popen(['strace', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=fdatasync,fsync', '-e',
-                               'inject=fdatasync,fsync:error=EIO', '-p', str(leader.process.pid)], stdout=subprocess.DEVNULL,
+    tracer = subprocess.Popen(['strace', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=fdatasync,fsync,pwritev2', '-e',
+                               'inject=fdatasync,fsync,pwritev2:error=EIO', '-p', str(leader.process.pid)], stdout=subprocess.DEVNULL,
                               stderr=subprocess.PIPE, text=True)
     try:
         leader.process.wait(20)
