@@ -23,6 +23,7 @@ struct PendingCommand {
     Instant sent_at;        // To the log or to the leader; meaningless unless `sent`.
     bool sent = false;      // It may reach the log: from now on its outcome can be unknown.
     bool was_sent = false;  // It was at some time.
+    uint32_t copies = 0;    // Sent and not refused: each may be in a log, or get there.
     runtime::Completion<Bytes> answer;
 };
 

@@ -95,6 +95,8 @@ public:
     consensus::Status core_status() const { return core_->status(); }
     GroupStatus status() const;
     const consensus::Membership& membership() const { return membership_; }
+    /// Read barriers that wait for a leader, for its word, or for the state to get that far.
+    size_t reads_waiting() const;
     GroupId group() const { return options_.group; }
     /// Makes the state durable and lets the log forget what is no longer needed.
     runtime::Task<void> flush();
@@ -152,8 +154,10 @@ private:
     void resend_all();
     void sweep();
     void refuse(uint64_t sequence, consensus::Why why);
+    void lose(uint64_t sequence);
     void issue_barriers();
     void retry_barrier(BarrierRound round);
+    void forget_given_up_reads();
 
     // Applying (replica_apply.cc).
     void apply_some();

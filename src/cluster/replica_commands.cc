@@ -1,5 +1,6 @@
 // The part of GroupReplica that takes commands and read barriers from clients to the leader and back.
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "base/log.h"
@@ -10,6 +11,8 @@ namespace polis::cluster {
 namespace {
 
 using consensus::Why;
+
+constexpr size_t forward_bytes_max = 1u << 20;  // Of envelopes in one frame; a larger one goes alone.
 
 Error error_of(Why why, bool was_sent) {
     switch (why) {
@@ -118,6 +121,7 @@ void GroupReplica::propose_unsent(std::vector<std::shared_ptr<PendingCommand>> u
         proposed_.emplace(id, FromOrigin{options_.self, pending->sequence});
         pending->sent = pending->was_sent = true;
         pending->sent_at = now;
+        ++pending->copies;
         consensus::Proposal proposal{id, envelope_of(*pending, leader_time)};
         if (pending->ballot) {
             feed(consensus::Propose{pending->ballot, {std::move(proposal)}});
@@ -130,6 +134,7 @@ void GroupReplica::propose_unsent(std::vector<std::shared_ptr<PendingCommand>> u
 
 void GroupReplica::forward_unsent(NodeId leader, const std::vector<std::shared_ptr<PendingCommand>>& unsent) {
     Forward forward{.group = options_.group, .envelopes = {}};
+    size_t bytes = 0;
     for (const auto& pending : unsent) {
         if (pending->answer.completed()) continue;
         if (pending->ballot) {
@@ -138,7 +143,15 @@ void GroupReplica::forward_unsent(NodeId leader, const std::vector<std::shared_p
         }
         pending->sent = pending->was_sent = true;
         pending->sent_at = world_.reactor.now();
-        forward.envelopes.push_back(envelope_of(*pending, {}));
+        ++pending->copies;
+        Bytes envelope = envelope_of(*pending, {});
+        if (bytes > 0 && bytes + envelope.size() > forward_bytes_max) {
+            peers_.send(leader, forward);
+            forward.envelopes.clear();
+            bytes = 0;
+        }
+        bytes += envelope.size();
+        forward.envelopes.push_back(std::move(envelope));
     }
     if (!forward.envelopes.empty()) peers_.send(leader, forward);
 }
@@ -159,20 +172,33 @@ void GroupReplica::receive(const ForwardRefused& refused) {
     for (const uint64_t sequence : refused.sequences) refuse(sequence, static_cast<Why>(refused.why));
 }
 
-// The log did not take a command of ours. What waits for a leader is sent again when there is one; being applied
+// A log did not take one copy of a command of ours. What waits for a leader is sent again when there is one; being applied
 // once is the state machine's promise (applied_once.h), so sending again is always safe.
 void GroupReplica::refuse(uint64_t sequence, Why why) {
     const auto pending = pending_.find(sequence);
     if (!pending) return;
+    if (pending->copies > 0) --pending->copies;
     const bool wait_for_leader = why == Why::NoLeader || why == Why::NotLeader || why == Why::Busy ||
                                  (why == Why::StaleBallot && !pending->ballot);
-    if (!wait_for_leader || (pending->ballot && why != Why::Busy)) {
-        ++counters_.proposals_failed;
-        pending_.answer(sequence, std::unexpected(error_of(why, false)));
+    if (wait_for_leader && (!pending->ballot || why == Why::Busy)) {
+        // The next sweep (or the news of a leader) sends it.
+        pending->sent = false;
         return;
     }
-    // The next sweep (or the news of a leader) sends it.
+    // Another copy may be in a log: what becomes of that one, or the end of the wait, is the answer.
+    if (pending->copies > 0) return;
+    ++counters_.proposals_failed;
+    pending_.answer(sequence, std::unexpected(error_of(why, false)));
+}
+
+// A copy may be in the log or not, nobody knows. Sent again, the command is applied once in either case.
+void GroupReplica::lose(uint64_t sequence) {
+    const auto pending = pending_.find(sequence);
+    if (!pending) return;
     pending->sent = false;
+    if (!pending->ballot) return;
+    ++counters_.proposals_failed;
+    pending_.answer(sequence, std::unexpected(error_of(Why::NoLeader, true)));
 }
 
 void GroupReplica::perform(consensus::Rejected& rejected) {
@@ -196,10 +222,9 @@ void GroupReplica::perform(consensus::Rejected& rejected) {
 
 void GroupReplica::perform(consensus::Abandoned& abandoned) {
     if (const auto from = proposed_.find(abandoned.id); from != proposed_.end()) {
-        // Sent again, it is applied once whether or not the first one was.
         const FromOrigin origin = from->second;
         proposed_.erase(from);
-        if (origin.origin == options_.self) refuse(origin.sequence, Why::NoLeader);
+        if (origin.origin == options_.self) lose(origin.sequence);
     } else if (const auto round = barriers_.find(abandoned.id); round != barriers_.end()) {
         BarrierRound waiting = std::move(round->second);
         barriers_.erase(round);
@@ -223,9 +248,8 @@ void GroupReplica::resend_all() {
 void GroupReplica::sweep() {
     const Instant now = world_.reactor.now();
     next_sweep_ = now + options_.sweep_interval;
-    for (auto& waiter : std::exchange(barriers_to_retry_, {})) {
-        if (!waiter->completed()) barrier_waiters_.push_back(std::move(waiter));
-    }
+    for (auto& waiter : std::exchange(barriers_to_retry_, {})) barrier_waiters_.push_back(std::move(waiter));
+    forget_given_up_reads();
     std::vector<std::shared_ptr<PendingCommand>> late;
     unsent_.clear();
     for (const auto& [sequence, pending] : pending_.all()) {
@@ -268,8 +292,27 @@ void GroupReplica::issue_barriers() {
 
 void GroupReplica::retry_barrier(BarrierRound round) {
     // Not in this turn, or a refusal that stays would be repeated for ever: with the next sweep or the next leader.
-    std::erase_if(round.waiters, [](const auto& waiter) { return waiter->completed(); });
     barriers_to_retry_.insert(barriers_to_retry_.end(), round.waiters.begin(), round.waiters.end());
+}
+
+// A reader whose time is over has its answer; without a leader nothing else would ever remove it.
+void GroupReplica::forget_given_up_reads() {
+    const auto forget = [](std::vector<std::shared_ptr<runtime::Completion<void>>>& waiters) {
+        std::erase_if(waiters, [](const auto& waiter) { return waiter->completed(); });
+        return waiters.empty();
+    };
+    forget(barrier_waiters_);
+    for (auto& [id, round] : barriers_) forget(round.waiters);
+    for (auto round = reads_waiting_to_apply_.begin(); round != reads_waiting_to_apply_.end();) {
+        round = forget(round->second.waiters) ? reads_waiting_to_apply_.erase(round) : std::next(round);
+    }
+}
+
+size_t GroupReplica::reads_waiting() const {
+    size_t count = barrier_waiters_.size() + barriers_to_retry_.size();
+    for (const auto& [id, round] : barriers_) count += round.waiters.size();
+    for (const auto& [index, round] : reads_waiting_to_apply_) count += round.waiters.size();
+    return count;
 }
 
 // ---- Questions ----
