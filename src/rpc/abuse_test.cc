@@ -5,6 +5,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "rpc/sim_testing.h"
 
@@ -65,7 +66,10 @@ std::optional<Goaway> goaway_in(std::string_view octets) {
 
 class Abuse : public testing::SimServer {
 protected:
-    void SetUp() override { serve(options()); }
+    void SetUp() override {
+        routes_.http("/stubborn", [this](HttpExchange& exchange) { return answer_later(stubborn_, exchange); });
+        serve(options());
+    }
     void TearDown() override {
         stream_.reset();
         stop();
@@ -107,8 +111,22 @@ protected:
         EXPECT_EQ(service_.running, 0);
     }
 
+    // A handler that waits for what cannot be cut short (a pool, a disk), and then answers piece by piece whatever it is told.
+    static runtime::Task<void> answer_later(std::vector<Code>& errors, HttpExchange& exchange) {
+        runtime::Scope unbroken;
+        CO_TRY(co_await runtime::in_scope(unbroken, runtime::sleep_for(2s)));
+        const Result<void> begun = co_await exchange.begin(200, Metadata());
+        const Result<void> written = co_await exchange.write("late");
+        const Result<void> ended = co_await exchange.end();
+        for (const Result<void>& step : {begun, written, ended}) {
+            if (!step) errors.push_back(step.error().code);
+        }
+        co_return runtime::done();
+    }
+
     std::unique_ptr<runtime::Stream> stream_;
     std::string received_;
+    std::vector<Code> stubborn_;  // The errors that /stubborn had.
 };
 
 TEST_F(Abuse, SlowPrefaceIsCutOff) {
@@ -227,8 +245,9 @@ TEST_F(Abuse, DataBeyondTheWindowIsAFlowControlError) {
     for (int i = 0; i < 200; ++i) octets += frame(NGHTTP2_DATA, 0, 1, std::string(16384, '\0'));
     connect();
     (void)send(octets);
-    reactor_.run_for(5s);
-    EXPECT_EQ(service_.running, 0);  // The stream or the connection was ended.
+    EXPECT_FALSE(closed_within(5s));
+    EXPECT_TRUE(received_.contains(frame(NGHTTP2_RST_STREAM, 0, 1, number(NGHTTP2_FLOW_CONTROL_ERROR, 4))));
+    EXPECT_EQ(service_.running, 0);
 }
 
 TEST_F(Abuse, IndexedHeaderBombIsEnded) {
@@ -278,6 +297,34 @@ TEST_F(Abuse, ClientThatNeverReadsIsNotReadFromEither) {
     }
     EXPECT_TRUE(held_back);
     EXPECT_LT(sent, 8u << 20);
+    // The connection that was stuck both ways leaves nothing behind once the client is gone.
+    stream_.reset();
+    reactor_.run_for(10s);
+    EXPECT_EQ(server_->stats().connections_open, 0u);
+}
+
+TEST_F(Abuse, HandlerThatAnswersAStreamThatWasResetIsToldSoAtEachStep) {
+    std::string octets = hello();
+    octets += frame(NGHTTP2_HEADERS, NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM, 1, http_head("/stubborn"));
+    connect();
+    ASSERT_TRUE(send(octets));
+    reactor_.run_for(1s);
+    ASSERT_TRUE(send(frame(NGHTTP2_RST_STREAM, 0, 1, number(NGHTTP2_CANCEL, 4))));
+    reactor_.run_for(5s);
+    EXPECT_EQ(stubborn_, std::vector<Code>(3, Code::Io));
+    EXPECT_FALSE(closed_within(1s));  // The other streams of the connection go on.
+}
+
+TEST_F(Abuse, UnwantedHttpBodyIsCutOffHoweverItTrickles) {
+    connect();
+    ASSERT_TRUE(send("POST /health HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n"));
+    int octets = 0;
+    while (octets < 60 && !closed_within(500ms)) {
+        ++octets;
+        (void)send("x");
+    }
+    EXPECT_TRUE(received_.starts_with("HTTP/1.1 200 OK\r\n"));
+    EXPECT_LE(octets, 5);
 }
 
 TEST_F(Abuse, SmuggledRequestIsRefusedAndTheConnectionClosed) {

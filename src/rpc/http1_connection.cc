@@ -280,7 +280,9 @@ runtime::Task<void> Http1Connection::run_handler(const HttpHandler& handler, Exc
 }
 
 runtime::Task<Bytes> Http1Connection::Exchange::read_piece() {
-    if (std::exchange(expects_continue_, false) && connection_.buffer_.empty() && !body_.ended()) {
+    // Once the answer has begun it is too late for an interim one.
+    if (sent_ == Sent::Nothing && std::exchange(expects_continue_, false) && connection_.buffer_.empty() &&
+        !body_.ended()) {
         const std::array<std::string_view, 1> parts = {codec::http1_continue};
         CO_TRY(co_await connection_.write(parts));
     }
@@ -395,8 +397,8 @@ runtime::Task<bool> Http1Connection::Exchange::finish() {
     // The rest of a body that the handler did not want. A client that waits for 100-continue sends none, or closes.
     if (expects_continue_ && !body_.ended()) co_return false;
     size_t skipped = 0;
+    const Instant limit = connection_.service_.world.reactor.now() + linger_time;
     while (!body_.ended() && skipped < skipped_bytes_max) {
-        const Instant limit = connection_.service_.world.reactor.now() + linger_time;
         CO_LET(const Bytes piece, co_await runtime::with_deadline(limit, read_piece()));
         skipped += piece.size();
     }

@@ -100,6 +100,8 @@ runtime::Task<void> Http2Exchange::begin(int status, Metadata headers) {
 }
 
 runtime::Task<void> Http2Exchange::write(std::string_view piece) {
+    // Looked at first: begin() sent no head if the client was gone by then.
+    if (closed()) co_return fail(Code::Io, "the client is gone");
     ENSURE(head_sent() && !body_ended());
     // Copied before the first wait: the caller's text need not live longer than this call's first step.
     Bytes copy = Bytes::copy(piece);
@@ -110,8 +112,8 @@ runtime::Task<void> Http2Exchange::write(std::string_view piece) {
 }
 
 runtime::Task<void> Http2Exchange::end() {
-    ENSURE(head_sent());
     if (closed()) co_return fail(Code::Io, "the client is gone");
+    ENSURE(head_sent());
     end_body();
     co_return runtime::done();
 }

@@ -208,7 +208,8 @@ runtime::Task<void> Http2Session::write_loop() {
         writing_ = false;
         if (!written) {
             ended_ = true;
-            transport_.close();  // Ends the reader, too.
+            transport_.close();  // Ends the reader, too, unless it waits for this writer.
+            if (paused_reader_) paused_reader_->complete({});
             co_return written;
         }
         bytes_sent_ += outbox_.bytes();
