@@ -94,7 +94,7 @@ runtime::Task<Outcome> GrpcClient::call(std::string method, Bytes request, Metad
     const Instant limit = world_.reactor.now() + *timeout;
     Result<Outcome> outcome = co_await runtime::with_deadline(
         limit, call_unlimited(std::move(method), std::move(request), std::move(metadata), timeout));
-    if (outcome || here.scope->canceled()) co_return outcome;
+    if (outcome || outcome.error().code != Code::Timeout || here.scope->canceled()) co_return outcome;
     co_return Outcome::of(Status{StatusCode::DeadlineExceeded, "context deadline exceeded", {}});
 }
 
@@ -173,7 +173,13 @@ runtime::Task<void> GrpcClient::keep_connection() {
     co_return ended;
 }
 
-runtime::Task<void> GrpcClient::stop() { co_return co_await tasks_.stop(); }
+runtime::Task<void> GrpcClient::stop() {
+    Result<void> stopped = co_await tasks_.stop();
+    // A connection that was to be made may never have been begun: nobody else tells those who wait for it.
+    connecting_ = false;
+    connect_ended_.notify_all();
+    co_return stopped;
+}
 
 }  // namespace
 

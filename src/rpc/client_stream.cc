@@ -31,6 +31,7 @@ StatusCode code_of_reset(uint32_t error) {
         case NGHTTP2_CANCEL: return StatusCode::Cancelled;
         case NGHTTP2_ENHANCE_YOUR_CALM: return StatusCode::ResourceExhausted;
         case NGHTTP2_INADEQUATE_SECURITY: return StatusCode::PermissionDenied;
+        case connection_lost: return StatusCode::Unavailable;
         default: return StatusCode::Internal;
     }
 }
@@ -71,7 +72,7 @@ void ClientStreamEnd::take_head(bool ended) {
 
 void ClientStreamEnd::abandon() {
     call_ = nullptr;
-    drop_queue();
+    // What is queued stays until the stream is closed: nghttp2 may have made a frame for some of it already.
     reset(NGHTTP2_CANCEL);
 }
 
@@ -212,7 +213,9 @@ void GrpcClientStream::closed(uint32_t error) {
     status_.details.clear();
     if (error != NGHTTP2_NO_ERROR) {
         status_.code = code_of_reset(error);
-        status_.message = "the stream was reset: " + std::string(nghttp2_http2_strerror(error));
+        status_.message = error == connection_lost
+                              ? "the connection was lost"
+                              : "the stream was reset: " + std::string(nghttp2_http2_strerror(error));
     } else if (http_status_ != 200) {
         status_.code = code_of_http(http_status_);
         status_.message = "the answer is not gRPC's: HTTP status " + std::to_string(http_status_);

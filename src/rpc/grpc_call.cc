@@ -17,6 +17,19 @@ constexpr std::array<std::string_view, status_code_count> code_texts = {
 // Compressing less costs more than it saves.
 constexpr size_t compressed_bytes_min = 1024;
 
+// Of a status' message: nghttp2 sends no header block over 64 KiB, and each octet may become three.
+constexpr size_t status_message_bytes_max = 4096;
+
+// As much of a status' message as is sent, whole characters of UTF-8.
+std::string_view bounded(std::string_view message) {
+    if (message.size() <= status_message_bytes_max) return message;
+    const auto continues = [&message](size_t at) { return (static_cast<uint8_t>(message[at]) & 0xc0) == 0x80; };
+    constexpr size_t continuation_octets_max = 3;
+    size_t size = status_message_bytes_max;
+    while (continues(size) && size > status_message_bytes_max - continuation_octets_max) --size;
+    return message.substr(0, size);
+}
+
 std::array<nghttp2_nv, 2> response_head() {
     return {borrowed_field(":status", "200"), borrowed_field("content-type", "application/grpc")};
 }
@@ -42,7 +55,7 @@ std::vector<nghttp2_nv> trailer_fields(const Status& status, const Metadata* met
     encoded.reserve(2 + (metadata ? metadata->fields().size() : 0));
     fields.push_back(borrowed_field("grpc-status", code_texts[static_cast<size_t>(status.code)]));
     if (!status.message.empty()) {
-        encoded.push_back(percent_encode(status.message));
+        encoded.push_back(percent_encode(bounded(status.message)));
         fields.push_back(copied_field("grpc-message", encoded.back()));
     }
     if (!status.details.empty()) {

@@ -3,6 +3,7 @@
 #include <array>
 
 #include "base/ensure.h"
+#include "base/log.h"
 #include "rpc/http2_stream.h"
 
 namespace polis::rpc {
@@ -84,6 +85,15 @@ struct Http2Session::Callbacks {
         of(user).frame_sent(*frame);
         return 0;
     }
+    // Only a header block can be too large for nghttp2; its stream would wait for it for ever. A request's it ends itself.
+    static int frame_not_sent(nghttp2_session* raw, const nghttp2_frame* frame, int error, void* user) {
+        const bool answers = frame->hd.type == NGHTTP2_HEADERS && frame->headers.cat != NGHTTP2_HCAT_REQUEST;
+        if (!answers || nghttp2_session_get_stream_local_close(raw, frame->hd.stream_id) != 0) return 0;
+        log::debug("answer_not_sent", {"stream", frame->hd.stream_id}, {"why", nghttp2_strerror(error)});
+        (void)nghttp2_submit_rst_stream(raw, NGHTTP2_FLAG_NONE, frame->hd.stream_id, NGHTTP2_INTERNAL_ERROR);
+        of(user).wake();
+        return 0;
+    }
     static int invalid_frame(nghttp2_session*, const nghttp2_frame*, int, void* user) {
         return of(user).invalid_frame();
     }
@@ -110,6 +120,7 @@ struct Http2Session::Callbacks {
             nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, data);
             nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, stream_closed);
             nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, frame_sent);
+            nghttp2_session_callbacks_set_on_frame_not_send_callback(callbacks, frame_not_sent);
             nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, invalid_frame);
             nghttp2_session_callbacks_set_send_data_callback(callbacks, send_data);
             return callbacks;
@@ -376,7 +387,7 @@ void Http2Session::end_streams() {
     streams_.for_each([this](Http2Stream& stream) {
         if (stream.closed()) return;
         (void)nghttp2_session_set_stream_user_data(session_, stream.id(), nullptr);
-        stream.close(NGHTTP2_CANCEL);
+        stream.close(connection_lost);
     });
 }
 

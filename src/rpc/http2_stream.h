@@ -15,6 +15,9 @@
 
 namespace polis::rpc {
 
+/// What a stream is closed with when its connection has ended under it; not an error code of HTTP/2's.
+constexpr uint32_t connection_lost = UINT32_MAX;
+
 /// Owned by its session's list, and deletes itself once nghttp2 has closed the stream *and* no user holds it any more. Users are
 /// coroutines (a handler) or handles (a client's call).
 class Http2Stream : public Linked<Http2StreamTag> {
@@ -26,7 +29,7 @@ public:
     /// The session tells, within nghttp2's callbacks.
     virtual void take_data(std::string_view octets) = 0;
     virtual void take_end() = 0;
-    /// The stream is over: reset by either side (`error`), or the connection has ended, or both sides have finished.
+    /// The stream is over: reset by either side (`error`), or the connection has ended (`connection_lost`), or both sides have finished.
     /// May delete this.
     void close(uint32_t error);
 

@@ -17,10 +17,22 @@ constexpr size_t telling_bytes = 3;  // No method of HTTP/1 begins with "PRI".
 constexpr Duration tick_max = std::chrono::seconds(1);
 constexpr Duration tick_min = std::chrono::milliseconds(10);
 
-// One accepted connection, whatever it speaks.
+// One accepted connection, whatever it speaks; counted for as long as it lives, also if its task is dropped unstarted.
 struct Connection : Linked<Connection> {
-    explicit Connection(std::unique_ptr<runtime::Stream> accepted) : stream(std::move(accepted)) {}
+    Connection(std::unique_ptr<runtime::Stream> accepted, ServerStats& counted, runtime::Signal& over)
+        : stream(std::move(accepted)), stats(counted), ended(over) {
+        ++stats.connections_accepted;
+        ++stats.connections_open;
+    }
+    ~Connection() {
+        ENSURE(stats.connections_open > 0);
+        --stats.connections_open;
+        unlink();
+        ended.notify_all();
+    }
     std::unique_ptr<runtime::Stream> stream;
+    ServerStats& stats;
+    runtime::Signal& ended;
     Http2Connection* http2 = nullptr;  // Either is set once it is known what the client speaks.
     Http1Connection* http1 = nullptr;
 };
@@ -51,7 +63,7 @@ private:
 
     runtime::Task<void> accept_all(Port& port);
     runtime::Task<void> serve_connection(std::shared_ptr<runtime::Listener> listener,
-                                         std::unique_ptr<runtime::Stream> stream);
+                                         std::unique_ptr<Connection> connection);
     runtime::Task<void> speak(Connection& connection, runtime::Listener& listener);
     runtime::Task<void> speak_http2(Connection& connection, std::string received);
     runtime::Task<void> speak_http1(Connection& connection, std::string received);
@@ -93,25 +105,21 @@ runtime::Task<void> StreamServer::accept_all(Port& port) {
             ++stats_.connections_refused;
             continue;
         }
-        ++stats_.connections_accepted;
-        ++stats_.connections_open;
-        tasks_.spawn("rpc_connection", serve_connection(port.listener, std::move(stream)));
+        auto connection = std::make_unique<Connection>(std::move(stream), stats_, connection_ended_);
+        connections_.push_back(*connection);
+        tasks_.spawn("rpc_connection", serve_connection(port.listener, std::move(connection)));
         if (!std::exchange(ticking_, true)) tick_alarm_->set(world_.reactor.now() + tick_interval());
     }
 }
 
 runtime::Task<void> StreamServer::serve_connection(std::shared_ptr<runtime::Listener> listener,
-                                                   std::unique_ptr<runtime::Stream> stream) {
-    Connection connection(std::move(stream));
-    connections_.push_back(connection);
-    const Result<void> result = co_await speak(connection, *listener);
+                                                   std::unique_ptr<Connection> connection) {
+    const Result<void> result = co_await speak(*connection, *listener);
     if (!result && result.error().code != Code::Canceled) {
         log::debug("connection_ended", {"why", result.error().what});
     }
-    if (connection.stream) connection.stream->close();
-    --stats_.connections_open;
-    connection.unlink();
-    connection_ended_.notify_all();
+    if (connection->stream) connection->stream->close();
+    connection.reset();  // Before the parameters, of which the listener is one.
     co_return runtime::done();
 }
 

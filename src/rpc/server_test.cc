@@ -18,12 +18,18 @@ using namespace std::chrono_literals;
 class ServerAndClient : public testing::SimServer {
 protected:
     void SetUp() override {
+        routes_.unary("/interop.Test/Boast", [](Call& call, Bytes) { return boast(call); });
         serve();
         client_ = Client::create(client_world(), {.address = {"server", port}});
     }
     void TearDown() override {
         EXPECT_TRUE(runtime::run(reactor_, client_->stop()));
         stop();
+    }
+    // More metadata than one header block may hold.
+    static runtime::Task<Outcome> boast(Call& call) {
+        call.initial_metadata().add("x-boast", std::string(100'000, 'b'));
+        co_return Outcome();
     }
     Outcome call(const std::string& method, const std::string& request, std::optional<Duration> timeout = {}) {
         return runtime::run(reactor_, client_->call(method, Bytes::copy(request), Metadata(), timeout)).value();
@@ -131,10 +137,87 @@ TEST_F(ServerAndClient, BrokenConnectionFailsItsCallsAndTheNextCallConnectsAgain
     reactor_.run_for(1s);
     network_.reset("client", "server");
     EXPECT_EQ(read(*stream), std::nullopt);
-    EXPECT_FALSE(stream->status().ok());
+    EXPECT_EQ(stream->status().code, StatusCode::Unavailable);
+    EXPECT_EQ(stream->status().message, "the connection was lost");
     reactor_.run_for(1s);
     EXPECT_EQ(service_.running, 0);
     EXPECT_TRUE(call("/interop.Test/Echo", "again").status.ok());
+}
+
+TEST_F(ServerAndClient, StreamsDroppedWhileTheirDataWaitsForTheNetworkAreOnlyReset) {
+    auto first = open("/interop.Test/Deaf");
+    auto second = open("/interop.Test/Deaf");
+    reactor_.run_for(1s);
+    network_.cut("client", "server");
+    const auto fill = [](ClientStream& a, ClientStream& b) -> runtime::Task<void> {
+        // In one turn, so that there is more than one write to the network takes.
+        for (int i = 0; i < 4; ++i) {
+            CO_TRY(co_await a.write(Bytes::take(std::string(64u << 10, 'a'))));
+            CO_TRY(co_await b.write(Bytes::take(std::string(64u << 10, 'b'))));
+        }
+        co_return runtime::done();
+    };
+    ASSERT_TRUE(runtime::run(reactor_, fill(*first, *second)));
+    reactor_.run_for(1ms);
+    first.reset();
+    second.reset();
+    network_.heal("client", "server");
+    reactor_.run_for(1s);
+    EXPECT_EQ(service_.running, 0);
+    EXPECT_TRUE(call("/interop.Test/Echo", "on").status.ok());
+}
+
+TEST_F(ServerAndClient, StatusMessageIsCutToWhatATrailerHolds) {
+    const Outcome outcome = call("/interop.Test/Fail", "2 " + std::string(100'000, '\xff'), 5s);
+    EXPECT_EQ(outcome.status.code, StatusCode::Unknown);
+    EXPECT_TRUE(outcome.status.message == std::string(4096, '\xff')) << outcome.status.message.size();
+    std::string text = "2 x";
+    for (int i = 0; i < 3000; ++i) text += "\u263a";
+    const Outcome other = call("/interop.Test/Fail", text, 5s);
+    EXPECT_TRUE(other.status.message == text.substr(2, 4096));  // An octet and 1365 characters of three.
+    EXPECT_EQ(call("/interop.Test/Fail", text + text.substr(3), 5s).status.message.size(), 4096u);
+    EXPECT_EQ(call("/interop.Test/Fail", "2 " + text.substr(3), 5s).status.message.size(), 4095u);
+}
+
+TEST_F(ServerAndClient, UnknownMethodOfAnyLengthIsUnimplemented) {
+    EXPECT_EQ(call("/" + std::string(22'000, '\xff'), "", 5s).status.code, StatusCode::Unimplemented);
+}
+
+TEST_F(ServerAndClient, AnswerWhoseHeadCannotBeSentIsReset) {
+    const Outcome outcome = call("/interop.Test/Boast", "", 5s);
+    EXPECT_EQ(outcome.status.code, StatusCode::Internal);
+    EXPECT_TRUE(call("/interop.Test/Echo", "on").status.ok());
+}
+
+TEST_F(ServerAndClient, StoppedInTheTurnThatAcceptsAConnectionTheServerEnds) {
+    const auto server = Server::create(world_of("other"), routes_, {});
+    auto listener = network_.host("other").listen({"other", port}, nullptr);
+    ASSERT_TRUE(listener.has_value());
+    const auto stream = runtime::run(reactor_, network_.host("client").connect({"other", port}, nullptr));
+    ASSERT_TRUE(stream.has_value());
+    runtime::TaskGroup group(reactor_);
+    group.spawn("serve", server->serve(*std::move(listener)));
+    group.spawn("stop", server->stop());
+    EXPECT_TRUE(runtime::run(reactor_, group.join()));
+    EXPECT_EQ(server->stats().connections_accepted, 1u);
+    EXPECT_EQ(server->stats().connections_open, 0u);
+}
+
+TEST_F(ServerAndClient, StoppedInTheTurnOfItsFirstCallTheClientEndsTheCall) {
+    const auto other = Client::create(client_world(), {.address = {"server", port}});
+    std::optional<Result<Outcome>> outcome;
+    const auto ask = [](Client& client, std::optional<Result<Outcome>>& answer) -> runtime::Task<void> {
+        answer = co_await client.call("/interop.Test/Echo", Bytes(), Metadata(), 60s);
+        co_return runtime::done();
+    };
+    runtime::TaskGroup group(reactor_);
+    group.spawn("call", ask(*other, outcome));
+    group.spawn("stop", other->stop());
+    reactor_.run_for(1s);
+    EXPECT_EQ(group.running(), 0u);
+    ASSERT_TRUE(outcome.has_value());
+    ASSERT_FALSE(outcome->has_value());
+    EXPECT_EQ(outcome->error().code, Code::Canceled);  // Not a deadline: 59 seconds are left.
 }
 
 TEST_F(ServerAndClient, UnreachableServerIsUnavailable) {

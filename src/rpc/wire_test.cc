@@ -199,7 +199,7 @@ runtime::Task<void> ignore_request(HttpExchange&) { co_return runtime::done(); }
 TEST(Routes, LongestPrefixOfWholeSegmentsWins) {
     Routes routes;
     for (const std::string path : {"/", "/a/", "/a/b", "/a/b/c/"}) routes.http(path, ignore_request);
-    EXPECT_EQ(routes.find_http("/a/b"), routes.find_http("/a/b"));
+    EXPECT_NE(routes.find_http("/a/b"), nullptr);
     EXPECT_EQ(routes.find_http("/a/x"), routes.find_http("/a/"));
     EXPECT_EQ(routes.find_http("/a/b/x"), routes.find_http("/a/"));
     EXPECT_EQ(routes.find_http("/a/b/c/d/e"), routes.find_http("/a/b/c/"));
