@@ -1,4 +1,4 @@
-// Commands and read barriers on their way to the leader and back: copies of one command, waits given up.
+// Commands and read barriers on their way to the leader and back: copies of one command, large bursts, waits given up.
 #include <gtest/gtest.h>
 
 #include "cluster/cluster_testing.h"
@@ -20,6 +20,31 @@ TEST(ReplicaCommands, TheRefusalOfACopyIsNoAnswer) {
         cluster.node(number).disk().faults() = {.stall_permille = 1000, .stall = 900ms};
     }
     EXPECT_EQ(cluster.propose(leader, "k=" + std::string(1000, 'v')).value_or("refused"), "1");
+}
+
+// More than a frame may hold, all in one turn.
+TEST(ReplicaCommands, ABurstIsForwardedInFramesOfBoundedSize) {
+    SimCluster cluster(1, 3);
+    cluster.start_all();
+    ASSERT_TRUE(cluster.eventually_led());
+    const int follower = cluster.leader() % 3 + 1;
+    runtime::TaskGroup tasks(cluster.reactor());
+    std::vector<std::string> replies;
+    const auto propose = [](GroupReplica& replica, Bytes command,
+                            std::vector<std::string>& into) -> runtime::Task<void> {
+        const Replica::Caller itself;
+        const Result<Bytes> reply = co_await replica.propose(itself, std::move(command));
+        into.push_back(reply ? reply->str() : reply.error().what);
+        co_return runtime::done();
+    };
+    const Bytes command = Bytes::copy("k=" + std::string(1u << 20, 'v'));
+    for (uint64_t octets = 0; octets <= frame_bytes_max; octets += command.size()) {
+        tasks.spawn("propose", propose(cluster.node(follower).replica(), command, replies));
+    }
+    ASSERT_TRUE(cluster.eventually([&] { return !replies.empty(); }, 60s));
+    EXPECT_EQ(replies.front(), "1");
+    cluster.node(follower).stop();
+    ASSERT_TRUE(cluster.eventually([&] { return tasks.running() == 0; }));
 }
 
 TEST(ReplicaCommands, ReadsThatWereGivenUpAreForgotten) {
