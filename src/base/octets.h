@@ -52,7 +52,7 @@ private:
     std::string out_;
 };
 
-/// Reads from a buffer that outlives it. After the first value that is not wholly there `ok()` is false for good and every
+/// Reads from a buffer that outlives it. After the first value that is not wholly there (or no varint) `ok()` is false for good and every
 /// further one reads as zero or empty: check once at the end.
 class OctetReader {
 public:
@@ -69,10 +69,12 @@ public:
         uint64_t value = 0;
         for (unsigned shift = 0; shift < 64; shift += 7) {
             const auto octet = number<uint8_t>();
+            if (shift == 63 && octet > 1) break;  // More than 64 bits.
             value |= static_cast<uint64_t>(octet & 0x7f) << shift;
             if (!(octet & 0x80)) return ok_ ? value : 0;
         }
         ok_ = false;
+        in_ = {};
         return 0;
     }
     std::string_view octets(size_t count) {

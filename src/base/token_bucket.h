@@ -15,9 +15,7 @@ class TokenBucket {
 public:
     /// Full at first. REQUIRES: per_second and burst from 1 to a billion.
     TokenBucket(uint64_t per_second, uint64_t burst)
-        : interval_(std::chrono::nanoseconds(std::chrono::seconds(1)) / static_cast<int64_t>(per_second)),
-          depth_(interval_ * static_cast<int64_t>(burst)) {
-        ENSURE(per_second >= 1 && per_second <= 1'000'000'000);
+        : interval_(interval_of(per_second)), depth_(interval_ * static_cast<int64_t>(burst)) {
         ENSURE(burst >= 1 && burst <= 1'000'000'000);
     }
 
@@ -33,6 +31,11 @@ public:
     bool is_full(Instant now) const { return full_at_ <= now; }
 
 private:
+    static Duration interval_of(uint64_t per_second) {
+        ENSURE(per_second >= 1 && per_second <= 1'000'000'000);
+        return Duration(std::chrono::seconds(1)) / static_cast<int64_t>(per_second);
+    }
+
     Duration interval_;
     Duration depth_;     // How far ahead of now full_at_ may be.
     Instant full_at_{};  // When all tokens are there again.

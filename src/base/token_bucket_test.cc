@@ -38,5 +38,10 @@ TEST(TokenBucket, KeepsItsRateOverALongTime) {
     EXPECT_EQ(count, 10'000);
 }
 
+TEST(TokenBucketDeathTest, RateOfNothingIsNamedAsTheBug) {
+    EXPECT_DEATH(TokenBucket(0, 1), "per_second >= 1");
+    EXPECT_DEATH(TokenBucket(1, 0), "burst >= 1");
+}
+
 }  // namespace
 }  // namespace polis
