@@ -1,22 +1,22 @@
-// Prints protobuf messages as JSON, as the HTTP gateway shows them.
+// JSON of what commands print: protobuf messages as the HTTP gateway shows them, and plain text.
 #pragma once
 
-#include <google/protobuf/util/json_util.h>
+#include <google/protobuf/message.h>
 
-#include <cstdio>
 #include <string>
+#include <string_view>
 
-#include "cli/main.h"
+#include "base/result.h"
 
 namespace polis::cli {
 
-inline int print_json(const google::protobuf::Message& message) {
-    google::protobuf::util::JsonPrintOptions options;
-    options.preserve_proto_field_names = true;
-    std::string text;
-    if (!google::protobuf::util::MessageToJsonString(message, &text, options).ok()) return ExitCode::Failed;
-    std::puts(text.c_str());
-    return ExitCode::Ok;
-}
+/// The message as one line of JSON. Errors: Invalid: text in it is not UTF-8.
+Result<std::string> json_of(const google::protobuf::Message& message);
+
+/// Prints json_of with a line break; the exit code.
+int print_json(const google::protobuf::Message& message);
+
+/// A JSON string, quoted and escaped. What is not UTF-8 becomes U+FFFD.
+std::string json_text(std::string_view text);
 
 }  // namespace polis::cli

@@ -20,11 +20,9 @@
 namespace polis::cli {
 namespace {
 
-int start(const std::string& path) {
-    const Result<node::Config> config = node::load_config(path);
-    if (!config) return failed(config.error());
-    const Result<void> ended = node::run_node(*config, path, [&config] {
-        std::printf("ready %s\n", config->listen_client.front().c_str());
+int start(const node::ConfigSource& source) {
+    const Result<void> ended = node::run_node(source, [](const node::Config& config) {
+        std::printf("ready %s\n", config.listen_client.front().c_str());
         std::fflush(stdout);
     });
     return ended ? static_cast<int>(ExitCode::Ok) : failed(ended.error());
@@ -38,18 +36,21 @@ struct Development {
 };
 
 struct Child {
-    pid_t process = -1;
-    int output = -1;  // The read end of its standard output.
+    pid_t process;
+    int output;  // The read end of its standard output.
 };
 
 std::string url_of(int node, int port) { return "http://127.0.0." + std::to_string(node) + ":" + std::to_string(port); }
 
-std::string write_configuration(const Development& development, int number) {
+Result<std::string> write_configuration(const Development& development, int number) {
     const std::string directory = development.directory + "/node-" + std::to_string(number);
-    std::filesystem::create_directories(directory);
+    std::error_code error;
+    std::filesystem::create_directories(directory, error);
+    const std::string absolute = std::filesystem::absolute(directory, error);
+    if (error) return fail(Code::Io, "cannot make " + directory + ": " + error.message());
     node::Config config;
     config.name = "node-" + std::to_string(number);
-    config.data_dir = std::filesystem::absolute(directory);
+    config.data_dir = absolute;
     config.consensus = development.consensus;
     config.log_level = development.log_level;
     config.listen_client = config.advertise_client = {url_of(number, 2379)};
@@ -57,15 +58,19 @@ std::string write_configuration(const Development& development, int number) {
     for (int other = 1; other <= development.nodes; ++other) {
         config.initial["node-" + std::to_string(other)] = url_of(other, 2380);
     }
-    std::string path = directory + "/polis.toml";
-    std::ofstream(path) << node::dump_config(config);
+    std::string path = absolute + "/polis.toml";
+    std::ofstream out(path, std::ios::trunc);
+    out << node::dump_changed(config);
+    out.close();
+    if (!out) return fail(Code::Io, "cannot write " + path);
     return path;
 }
 
 // Starts this same program as a node. It ends with us, however we end.
-Child start_child(const std::string& configuration) {
+Result<Child> start_child(const std::string& configuration) {
     int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) return {};
+    if (::pipe2(ends, O_CLOEXEC) != 0)
+        return fail(Code::Io, std::string("cannot make a pipe: ") + std::strerror(errno));
     const pid_t parent = ::getpid();
     const pid_t process = ::fork();
     if (process == 0) {
@@ -76,9 +81,14 @@ Child start_child(const std::string& configuration) {
         ::_exit(127);
     }
     ::close(ends[1]);
-    return {process, ends[0]};
+    if (process < 0) {
+        ::close(ends[0]);
+        return fail(Code::Io, std::string("cannot start a process: ") + std::strerror(errno));
+    }
+    return Child{process, ends[0]};
 }
 
+// False if the child ended first, or a signal came.
 bool wait_ready(const Child& child) {
     std::string line;
     char letter = 0;
@@ -105,47 +115,77 @@ void print_ready(const Development& development) {
 
 volatile std::sig_atomic_t stop_asked = 0;
 
+Result<void> start_children(const Development& development, std::vector<Child>& children) {
+    for (int number = 1; number <= development.nodes; ++number) {
+        LET(const std::string configuration, write_configuration(development, number));
+        LET(const Child child, start_child(configuration));
+        children.push_back(child);
+    }
+    for (const Child& child : children) {
+        if (wait_ready(child) || stop_asked) continue;
+        return fail(Code::Unavailable, "a node did not start; what it said stands above");
+    }
+    return {};
+}
+
+// A node that ends is left down, so that its loss can be watched. Returns when all have ended or a signal came.
+void watch_children(std::vector<Child>& children) {
+    while (!stop_asked && !children.empty()) {
+        int status = 0;
+        const pid_t ended = ::waitpid(-1, &status, 0);
+        if (ended < 0) continue;  // A signal, which is looked at above.
+        std::erase_if(children, [ended](const Child& child) { return child.process == ended; });
+        std::printf("process %d ended\n", static_cast<int>(ended));
+        std::fflush(stdout);
+    }
+}
+
 int develop(const Development& development) {
     struct sigaction action{};
-    action.sa_handler = [](int) { stop_asked = 1; };
+    action.sa_handler = [](int) { stop_asked = 1; };  // Without SA_RESTART: waits end when it comes.
     ::sigaction(SIGINT, &action, nullptr);
     ::sigaction(SIGTERM, &action, nullptr);
 
     std::vector<Child> children;
-    for (int number = 1; number <= development.nodes; ++number) {
-        children.push_back(start_child(write_configuration(development, number)));
-    }
-    bool all_ready = true;
-    for (const Child& child : children) all_ready = all_ready && wait_ready(child);
-    if (all_ready && !stop_asked) print_ready(development);
-    if (!all_ready) std::fprintf(stderr, "Error: a node did not start; what it said stands above\n");
-
-    // A node that ends is left down, so that its loss can be watched; when all have ended, so do we.
-    int exit_code = all_ready ? ExitCode::Ok : ExitCode::Failed;
-    if (all_ready) {
-        while (!stop_asked) {
-            int status = 0;
-            const pid_t ended = ::waitpid(-1, &status, 0);
-            if (ended < 0 && errno == ECHILD) return ExitCode::Failed;
-            if (ended > 0) {
-                std::erase_if(children, [ended](const Child& child) { return child.process == ended; });
-                std::printf("process %d ended\n", static_cast<int>(ended));
-                std::fflush(stdout);
-            }
-        }
+    const Result<void> started = start_children(development, children);
+    int exit_code = ExitCode::Ok;
+    if (!started) exit_code = failed(started.error());
+    if (started && !stop_asked) {
+        print_ready(development);
+        watch_children(children);
+        if (!stop_asked) exit_code = ExitCode::Failed;  // All have ended by themselves.
     }
     for (const Child& child : children) ::kill(child.process, SIGTERM);
-    for (const Child& child : children) ::waitpid(child.process, nullptr, 0);
+    for (const Child& child : children) {
+        while (::waitpid(child.process, nullptr, 0) < 0 && errno == EINTR) continue;
+    }
     return exit_code;
+}
+
+// "--node.name" and so on: one flag for each row of the table.
+void add_option_flags(CLI::App& command, const std::shared_ptr<node::ConfigSource>& source) {
+    for (const node::Option& option : node::options()) {
+        const std::string key(option.key);
+        std::string sentence(option.sentence);
+        if (!option.unit.empty()) sentence += " In " + std::string(option.unit) + ".";
+        command
+            .add_option_function<std::string>(
+                "--" + key, [source, key](const std::string& text) { source->flags.emplace_back(key, text); }, sentence)
+            ->group("Options of the node (file: the same keys; environment: POLIS_NODE_NAME ...)");
+    }
 }
 
 }  // namespace
 
 void add_server_commands(CLI::App& app, const Globals&, int& exit_code) {
-    const auto path = std::make_shared<std::string>();
+    const auto source = std::make_shared<node::ConfigSource>();
     CLI::App* start_command = app.add_subcommand("start", "Run a node in the foreground");
-    start_command->add_option("--config", *path, "Its configuration (docs/configuration.md)")->required();
-    start_command->callback([&exit_code, path] { exit_code = start(*path); });
+    start_command->add_option("--config", source->path, "Its configuration (docs/configuration.md)");
+    add_option_flags(*start_command, source);
+    start_command->callback([&exit_code, source] {
+        source->environment = node::environment_of_process();
+        exit_code = start(*source);
+    });
 
     const auto development = std::make_shared<Development>();
     CLI::App* dev = app.add_subcommand("dev", "Run a whole cluster on 127.0.0.1, 127.0.0.2 ... until Ctrl-C");

@@ -1,30 +1,26 @@
 #include "node/config.h"
 
-#include <toml++/toml.h>
-
 #include <algorithm>
-#include <sstream>
+#include <cctype>
 
-#include "base/log.h"
-#include "cluster/host.h"
+#include "node/option_text.h"
+#include "node/toml.h"
 
 namespace polis::node {
 namespace {
-
-const Option* find_option(std::string_view key) {
-    const auto place = std::ranges::find(options(), key, &Option::key);
-    return place == options().end() ? nullptr : &*place;
-}
 
 bool is_section(std::string_view key) {
     return std::ranges::any_of(options(),
                                [&](const Option& option) { return option.key.starts_with(std::string(key) + "."); });
 }
 
+std::string place_of(const toml::node& node, std::string_view file, std::string_view key) {
+    return std::string(file) + ":" + std::to_string(node.source().begin.line) + ": " + std::string(key);
+}
+
 std::unexpected<Error> wrong(const toml::node& node, std::string_view file, std::string_view key,
                              std::string_view what) {
-    return fail(Code::Invalid, std::string(file) + ":" + std::to_string(node.source().begin.line) + ": " +
-                                   std::string(key) + " " + std::string(what));
+    return fail(Code::Invalid, place_of(node, file, key) + " " + std::string(what));
 }
 
 Result<std::vector<std::string>> texts_of(const toml::node& node, std::string_view file, std::string_view key) {
@@ -67,11 +63,7 @@ Result<Value> value_of(const toml::node& node, const Option& option, const Value
     if (std::holds_alternative<int64_t>(like)) {
         if (!node.is_integer()) return wrong(node, file, option.key, "must be a whole number");
         const int64_t number = node.as_integer()->get();
-        if (number < option.minimum || number > option.maximum) {
-            return wrong(
-                node, file, option.key,
-                "must lie between " + std::to_string(option.minimum) + " and " + std::to_string(option.maximum));
-        }
+        TRY(check_bounds(option, number, place_of(node, file, option.key)));
         return Value(number);
     }
     if (std::holds_alternative<std::vector<std::string>>(like)) {
@@ -91,99 +83,50 @@ Result<void> read_table(const toml::table& table, const std::string& prefix, std
         } else if (node.is_table() && is_section(key)) {
             TRY(read_table(*node.as_table(), key + ".", file, config));
         } else {
-            return wrong(node, file, key, "is no option: `polis config dump` lists all");
+            const std::string meant = suggestion(key);
+            return wrong(node, file, key, "is no option" + (meant.empty() ? ": `polis config dump` lists all" : meant));
         }
     }
     return {};
 }
 
-bool is_loopback(const std::string& host) { return host == "localhost" || host == "::1" || host.starts_with("127."); }
+// "POLIS_NODE_" for every first part of a key: what stands under such a name must be an option.
+bool looks_like_option(std::string_view variable) {
+    return std::ranges::any_of(options(), [variable](const Option& option) {
+        return variable.starts_with(environment_name(option.key.substr(0, option.key.find('.'))) + "_");
+    });
+}
 
-Result<void> check_listener(const std::string& url, const TlsConfig& tls, bool insecure, std::string_view key) {
-    LET(const runtime::Address address, cluster::address_of_url(url));
-    const bool https = url.starts_with("https://");
-    if (https && !tls.enabled()) {
-        return fail(Code::Invalid, std::string(key) + " has " + url + " but no certificate is configured for it");
-    }
-    if (!https && !insecure && !is_loopback(address.host)) {
-        return fail(Code::Invalid, std::string(key) + " has " + url +
-                                       ": beyond loopback only https is served; configure TLS, or set listen.insecure");
+Result<void> read_environment(const std::map<std::string, std::string>& environment, Config& config) {
+    for (const auto& [variable, text] : environment) {
+        if (!looks_like_option(variable)) continue;
+        const auto place = std::ranges::find_if(
+            options(), [&variable](const Option& option) { return environment_name(option.key) == variable; });
+        if (place == options().end()) {
+            return fail(Code::Invalid,
+                        "environment variable " + variable + " is no option: `polis config dump` lists all");
+        }
+        LET(Value value, value_of_text(*place, text, "environment variable " + variable));
+        place->set(config, std::move(value));
     }
     return {};
 }
 
-std::string quoted(std::string_view text) {
-    std::ostringstream out;
-    out << toml::value<std::string>(std::string(text));
-    return out.str();
-}
-
-std::string text_of(const Value& value) {
-    if (const auto* text = std::get_if<std::string>(&value)) return quoted(*text);
-    if (const auto* number = std::get_if<int64_t>(&value)) return std::to_string(*number);
-    if (const auto* yes = std::get_if<bool>(&value)) return *yes ? "true" : "false";
-    std::string out;
-    if (const auto* texts = std::get_if<std::vector<std::string>>(&value)) {
-        for (const std::string& text : *texts) out += (out.empty() ? "" : ", ") + quoted(text);
-        return "[" + out + "]";
-    }
-    for (const auto& [name, text] : std::get<std::map<std::string, std::string>>(value)) {
-        out += (out.empty() ? "" : ", ") + quoted(name) + " = " + quoted(text);
-    }
-    return "{ " + out + " }";
-}
-
-}  // namespace
-
-Result<Config> parse_config(std::string_view text, std::string_view name) {
-    try {
-        const toml::table table = toml::parse(text, name);
-        Config config;
-        TRY(read_table(table, "", name, config));
-        if (config.advertise_client.empty()) config.advertise_client = config.listen_client;
-        if (config.advertise_peer.empty()) config.advertise_peer = config.listen_peer;
-        TRY(check_config(config));
-        return config;
-    } catch (const toml::parse_error& error) {
-        return fail(Code::Invalid, std::string(name) + ":" + std::to_string(error.source().begin.line) + ": " +
-                                       std::string(error.description()));
-    }
-}
-
-Result<void> check_config(const Config& config) {
-    if (config.data_dir.empty())
-        return fail(Code::Invalid, "node.data_dir is missing: where should everything be kept?");
-    if (config.state != "new" && config.state != "existing") {
-        return fail(Code::Invalid, "cluster.state must be \"new\" or \"existing\"");
-    }
-    if (config.heartbeat_ms * 3 > config.election_timeout_ms) {
-        return fail(Code::Invalid, "cluster.election_timeout_ms must be at least three times cluster.heartbeat_ms");
-    }
-    if (config.listen_client.empty() || config.listen_peer.empty()) {
-        return fail(Code::Invalid, "listen.client and listen.peer need an address each");
-    }
-    if (log::level_named(config.log_level) == log::Level::Off) {
-        return fail(Code::Invalid, "log.level must be debug, info, warn or error");
-    }
-    for (const std::string& url : config.listen_client) {
-        TRY(check_listener(url, config.tls_client, config.insecure, "listen.client"));
-    }
-    for (const std::string& url : config.listen_metrics) {
-        TRY(check_listener(url, config.tls_client, config.insecure, "listen.metrics"));
-    }
-    for (const std::string& url : config.listen_peer) {
-        TRY(check_listener(url, config.tls_peer, config.insecure, "listen.peer"));
-    }
-    for (const auto* urls : {&config.advertise_client, &config.advertise_peer}) {
-        for (const std::string& url : *urls) TRY(cluster::address_of_url(url));
+Result<void> read_flags(const std::vector<std::pair<std::string, std::string>>& flags, Config& config) {
+    for (const auto& [key, text] : flags) {
+        const Option* option = find_option(key);
+        if (option == nullptr) return fail(Code::Invalid, "flag --" + key + " is no option" + suggestion(key));
+        LET(Value value, value_of_text(*option, text, "flag --" + key));
+        option->set(config, std::move(value));
     }
     return {};
 }
 
-std::string dump_config(const Config& config) {
+std::string written(const Config& config, const std::function<bool(const Option&)>& wanted) {
     std::string out;
     std::string section;
     for (const Option& option : options()) {
+        if (!wanted(option)) continue;
         const size_t dot = option.key.rfind('.');
         if (option.key.substr(0, dot) != section) {
             section = option.key.substr(0, dot);
@@ -192,9 +135,48 @@ std::string dump_config(const Config& config) {
         out += "# " + std::string(option.sentence);
         if (!option.unit.empty()) out += " In " + std::string(option.unit) + ".";
         if (option.reload == Reload::OnReload) out += " Takes effect on reload.";
-        out += "\n" + std::string(option.key.substr(dot + 1)) + " = " + text_of(option.get(config)) + "\n";
+        out += "\n" + std::string(option.key.substr(dot + 1)) + " = " + toml_of(option.get(config)) + "\n";
     }
     return out;
+}
+
+}  // namespace
+
+Result<Config> parse_config(std::string_view text, std::string_view name) {
+    return parse_config(text, ConfigSource{.path = std::string(name)});
+}
+
+Result<Config> parse_config(std::string_view text, const ConfigSource& source) {
+    try {
+        const toml::table table = toml::parse(text, source.path);
+        Config config;
+        TRY(read_table(table, "", source.path, config));
+        TRY(read_environment(source.environment, config));
+        TRY(read_flags(source.flags, config));
+        if (config.advertise_client.empty()) config.advertise_client = config.listen_client;
+        if (config.advertise_peer.empty()) config.advertise_peer = config.listen_peer;
+        TRY(check_config(config));
+        return config;
+    } catch (const toml::parse_error& error) {
+        return fail(Code::Invalid, source.path + ":" + std::to_string(error.source().begin.line) + ": " +
+                                       std::string(error.description()));
+    }
+}
+
+std::string environment_name(std::string_view key) {
+    std::string name = "POLIS_";
+    for (const char letter : key) {
+        name += letter == '.' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(letter)));
+    }
+    return name;
+}
+
+std::string dump_config(const Config& config) {
+    return written(config, [](const Option&) { return true; });
+}
+
+std::string dump_changed(const Config& config) {
+    return written(config, [&config](const Option& option) { return option.get(config) != option.get(Config()); });
 }
 
 }  // namespace polis::node

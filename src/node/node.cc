@@ -7,12 +7,18 @@
 #include "base/log.h"
 #include "cluster/host.h"
 #include "gateways/etcd/gateway.h"
+#include "node/auth_token.h"
+#include "node/directory_lock.h"
 #include "node/figures.h"
+#include "node/node_page.h"
+#include "node/reload.h"
+#include "node/renewing_network.h"
 #include "node/tls.h"
 #include "node/translate.h"
 #include "rpc/server.h"
 #include "runtime/asio_network.h"
 #include "runtime/asio_reactor.h"
+#include "runtime/io_threads.h"
 #include "runtime/posix_disk.h"
 #include "runtime/system_random.h"
 #include "runtime/thread_pool.h"
@@ -24,16 +30,24 @@ namespace {
 
 constexpr auto drain_time = std::chrono::milliseconds(500);
 
+std::unique_ptr<runtime::IoThreads> make_io_threads(runtime::AsioReactor& reactor, int64_t threads) {
+    if (threads == 0) return nullptr;
+    return std::make_unique<runtime::IoThreads>(reactor, static_cast<uint32_t>(threads));
+}
+
 /// Everything a node is made of, in the order it depends on each other.
 class Node {
 public:
-    Node(const Config& config, std::string config_path, std::unique_ptr<runtime::PosixDisk> disk,
+    Node(const Config& config, ConfigSource source, std::unique_ptr<runtime::PosixDisk> disk,
          std::function<void()> ready)
         : config_(config),
-          config_path_(std::move(config_path)),
+          source_(std::move(source)),
           ready_(std::move(ready)),
           reactor_({.spin = std::chrono::microseconds(config.spin_us)}),
-          network_(reactor_),
+          plain_network_(reactor_),
+          network_(plain_network_),
+          io_threads_(make_io_threads(reactor_, config.io_threads)),
+          client_network_(io_threads_ ? static_cast<runtime::Network&>(*io_threads_) : plain_network_),
           disk_(std::move(disk)),
           world_{reactor_, network_, *disk_, random_, pool_},
           coord_options_(coord_options_of(config)),
@@ -41,14 +55,12 @@ public:
           tasks_(reactor_) {}
 
     Result<void> run() {
-        reactor_.on_signal(SIGTERM, [this] {
-            stop_.notify_all();
-            stopping_ = true;
-        });
-        reactor_.on_signal(SIGINT, [this] {
-            stop_.notify_all();
-            stopping_ = true;
-        });
+        for (const int signal : {SIGTERM, SIGINT}) {
+            reactor_.on_signal(signal, [this] {
+                stopping_ = true;
+                stop_.notify_all();
+            });
+        }
         reactor_.on_signal(SIGHUP, [this] { reload(); });
         return runtime::run(reactor_, live());
     }
@@ -64,14 +76,16 @@ private:
 
     runtime::Task<void> open() {
         // Ports first: a port that is taken should be found before anything is written.
-        CO_LET(tls_client_, load_server_tls(config_.tls_client, config_.data_dir, "client"));
-        CO_LET(tls_peer_, load_server_tls(config_.tls_peer, config_.data_dir, "peer"));
-        CO_LET(auto peer_listeners, listen_all(config_.listen_peer, tls_peer_));
-        CO_LET(auto client_listeners, listen_all(config_.listen_client, tls_client_));
-        CO_LET(auto metrics_listeners, listen_all(config_.listen_metrics, tls_client_));
+        CO_LET(tls_, load_tls(config_));
+        CO_LET(const AuthToken token, load_auth_token(config_.auth_token));
+        coord_options_.token_key = token.key;
+        coord_options_.jwt_ttl = token.ttl;
+        CO_LET(auto peer_listeners, listen_all(network_, config_.listen_peer, tls_.peer_server));
+        CO_LET(auto client_listeners, listen_all(client_network_, config_.listen_client, tls_.client_server));
+        CO_LET(auto metrics_listeners, listen_all(client_network_, config_.listen_metrics, tls_.client_server));
 
         cluster::HostOptions host = host_options_of(config_);
-        CO_LET(host.peers.client_tls, load_client_tls(config_.tls_peer, config_.data_dir, "peer"));
+        host.peers.client_tls = tls_.peer_client;
         host_ = std::make_unique<cluster::Host>(world_, std::move(host));
         std::map<GroupId, cluster::Model*> models;
         models.emplace(GroupId::Coord, coord_model_.get());
@@ -85,6 +99,7 @@ private:
         gateway.metrics.node = [this] { return figures_.now(*host_); };
         gateway_ = std::make_unique<gateways::EtcdGateway>(world_, *coord_, *host_, std::move(gateway));
         gateway_->register_routes(routes_);
+        routes_.http(node_page_path, [this](rpc::HttpExchange& exchange) { return serve_page(exchange); });
         server_ = rpc::Server::create(world_, routes_, server_options_of(config_));
         for (auto& listener : client_listeners) tasks_.spawn("client_listener", server_->serve(std::move(listener)));
         for (auto& listener : metrics_listeners) tasks_.spawn("metrics_listener", server_->serve(std::move(listener)));
@@ -94,11 +109,12 @@ private:
     }
 
     Result<std::vector<std::unique_ptr<runtime::Listener>>> listen_all(
-        const std::vector<std::string>& urls, const std::shared_ptr<const runtime::TlsContext>& tls) {
+        runtime::Network& network, const std::vector<std::string>& urls,
+        const std::shared_ptr<const runtime::TlsContext>& tls) {
         std::vector<std::unique_ptr<runtime::Listener>> listeners;
         for (const std::string& url : urls) {
             LET(const runtime::Address address, cluster::address_of_url(url));
-            LET(auto listener, network_.listen(address, url.starts_with("https://") ? tls : nullptr));
+            LET(auto listener, network.listen(address, url.starts_with("https://") ? tls : nullptr));
             log::info("listening", {"url", url});
             listeners.push_back(std::move(listener));
         }
@@ -150,42 +166,97 @@ private:
         co_return runtime::done();
     }
 
+    // Finds out first whether all of it can be done, so that a mistake in a file changes nothing.
+    Result<ReloadReport> try_reload() {
+        LET(const Config fresh, load_config(source_));
+        LET(ReloadPlan plan, plan_reload(config_, fresh));
+        LET(const TlsContexts tls, load_tls(plan.config));
+        renew(tls_.client_server, tls.client_server);
+        renew(tls_.peer_server, tls.peer_server);
+        renew(tls_.peer_client, tls.peer_client);
+        log::set_level(log::level_named(plan.config.log_level));
+        config_ = std::move(plan.config);
+        return ReloadReport{.refused = {},
+                            .certificates_read = tls_.client_server != nullptr || tls_.peer_server != nullptr,
+                            .applied = std::move(plan.applied),
+                            .at_restart = std::move(plan.at_restart)};
+    }
+
+    void renew(const RenewingNetwork::Tls& original, const RenewingNetwork::Tls& fresh) {
+        if (!original || !fresh) return;
+        network_.renew(original, fresh);
+        client_network_.renew(original, fresh);
+    }
+
     void reload() {
-        const Result<Config> fresh = config_path_.empty() ? Result<Config>(config_) : load_config(config_path_);
-        if (!fresh) {
-            log::error("reload_failed", {"why", fresh.error().what});
-            return;
+        const Result<ReloadReport> done = try_reload();
+        const ReloadReport report = done ? *done : ReloadReport{.refused = done.error().what};
+        if (!done) log::error("reload_refused", {"why", report.refused});
+        for (const Change& change : report.applied) {
+            log::info("option_changed", {"option", change.key}, {"before", change.before}, {"after", change.after});
         }
-        const auto tls = load_server_tls(fresh->tls_client, config_.data_dir, "client");
-        if (!tls) {
-            log::error("reload_failed", {"why", tls.error().what});
-            return;
+        for (const Change& change : report.at_restart) {
+            log::warn("option_waits_for_restart", {"option", change.key}, {"after", change.after});
         }
-        log::set_level(log::level_named(fresh->log_level));
-        if (server_) server_->set_tls(*tls);
-        config_ = *fresh;
-        log::info("reloaded");
+        if (done) {
+            waiting_for_restart_.clear();
+            for (const Change& change : report.at_restart) waiting_for_restart_.push_back(change.key);
+            log::info("reloaded", {"changed", report.applied.size()}, {"at_restart", report.at_restart.size()});
+        }
+        report_ = to_json(report);
+        if (!std::exchange(reporting_, true)) tasks_.spawn("reload_report", write_report());
+    }
+
+    // One at a time: two would write into the same temporary file.
+    runtime::Task<void> write_report() {
+        Result<void> written;
+        while (!report_.empty()) {
+            std::string text = std::exchange(report_, {});
+            written = co_await runtime::write_file_atomically(*disk_, reload_report_name, std::move(text));
+        }
+        reporting_ = false;
+        if (!written) log::warn("reload_report_failed", {"why", written.error().what});
+        co_return written;
+    }
+
+    runtime::Task<void> serve_page(rpc::HttpExchange& exchange) {
+        rpc::Metadata headers;
+        const std::string& method = exchange.request().method;
+        if (method != "GET" && method != "HEAD") {
+            headers.add("allow", "GET, HEAD");
+            co_return co_await exchange.respond(405, std::move(headers), "this page can only be read\n");
+        }
+        headers.add("content-type", "application/json");
+        NodePage page = figures_.page(*host_, config_);
+        page.now = reactor_.wall_now();
+        page.waiting_for_restart = waiting_for_restart_;
+        co_return co_await exchange.respond(200, std::move(headers), to_json(page));
     }
 
     Config config_;
-    std::string config_path_;
+    ConfigSource source_;
     std::function<void()> ready_;
     runtime::AsioReactor reactor_;
-    runtime::AsioNetwork network_;
+    runtime::AsioNetwork plain_network_;
+    RenewingNetwork network_;  // Between nodes: always on the node's own thread, which their messages are for.
+    std::unique_ptr<runtime::IoThreads> io_threads_;  // Null: none.
+    RenewingNetwork client_network_;
     std::unique_ptr<runtime::PosixDisk> disk_;
     runtime::SystemRandom random_;
     runtime::ThreadPool pool_;
     runtime::World world_;
     services::CoordOptions coord_options_;
     std::unique_ptr<cluster::Model> coord_model_;
-    std::shared_ptr<const runtime::TlsContext> tls_client_;
-    std::shared_ptr<const runtime::TlsContext> tls_peer_;
+    TlsContexts tls_;                               // As the node was built; network_ knows what stands for them now.
+    std::vector<std::string> waiting_for_restart_;  // Options, by the last reload.
     std::unique_ptr<cluster::Host> host_;
     std::unique_ptr<services::Coord> coord_;
     rpc::Routes routes_;
     std::unique_ptr<gateways::EtcdGateway> gateway_;
     std::unique_ptr<rpc::Server> server_;
     Figures figures_;
+    std::string report_;  // Of the last reload, until it is being written.
+    bool reporting_ = false;
     runtime::TaskGroup tasks_;
     runtime::Signal stop_;
     bool stopping_ = false;
@@ -194,15 +265,17 @@ private:
 
 }  // namespace
 
-Result<void> run_node(const Config& config, const std::string& config_path, std::function<void()> ready) {
-    TRY(check_config(config));
+Result<void> run_node(const ConfigSource& source, std::function<void(const Config&)> ready) {
+    LET(const Config config, load_config(source));
     LET(const DirectoryLock lock, DirectoryLock::take(config.data_dir));
     LET(auto disk, runtime::PosixDisk::open_root(
                        config.data_dir, {.threads = 2, .spin_max = std::chrono::microseconds(config.spin_us)}));
     // A peer that goes away in mid-write is an error of that write, not the end of the process.
     std::signal(SIGPIPE, SIG_IGN);
     log::set_level(log::level_named(config.log_level));
-    Node node(config, config_path, std::move(disk), std::move(ready));
+    Node node(config, source, std::move(disk), [&ready, &config] {
+        if (ready) ready(config);
+    });
     return node.run();
 }
 

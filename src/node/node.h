@@ -8,11 +8,14 @@
 
 namespace polis::node {
 
-/// Runs a node on the calling thread until SIGTERM or SIGINT, or until it cannot go on. SIGHUP reloads certificates and what else the table
-/// of options says can be.
+/// Runs a node on the calling thread until SIGTERM or SIGINT, or until it cannot go on.
+///
+/// SIGHUP reads all sources of the configuration again, and certificates; what the table of options says can change does, the rest is
+/// reported as waiting for a restart. Sources in which anything is wrong change nothing. The report is logged, and written to
+/// reload.json in the data directory (node/reload.h).
 ///
 /// `ready` is called once: all listeners are open and a leader is known.
 /// Errors: Invalid (configuration), Exists (another process has the data directory or a port), Corrupt, Denied, Io.
-Result<void> run_node(const Config& config, const std::string& config_path, std::function<void()> ready);
+Result<void> run_node(const ConfigSource& source, std::function<void(const Config&)> ready);
 
 }  // namespace polis::node

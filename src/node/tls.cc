@@ -13,7 +13,9 @@ Result<TlsConfig> automatic_files(const std::string& data_dir, std::string_view 
     TlsConfig files;
     files.cert_file = data_dir + "/auto-" + std::string(side) + ".crt";
     files.key_file = data_dir + "/auto-" + std::string(side) + ".key";
-    if (std::filesystem::exists(files.cert_file)) return files;
+    std::error_code error;
+    if (std::filesystem::exists(files.cert_file, error)) return files;
+    std::filesystem::remove(files.key_file, error);  // Of a start that was cut short between the two.
     const auto now = std::chrono::system_clock::now().time_since_epoch();
     security::CertificateRequest request{.common_name = "polis self-signed"};
     request.names = {"localhost", "127.0.0.1", "::1"};
@@ -29,10 +31,9 @@ Result<TlsConfig> files_of(const TlsConfig& tls, const std::string& data_dir, st
     return automatic_files(data_dir, side);
 }
 
-}  // namespace
+using TlsResult = Result<std::shared_ptr<const runtime::TlsContext>>;
 
-Result<std::shared_ptr<const runtime::TlsContext>> load_server_tls(const TlsConfig& tls, const std::string& data_dir,
-                                                                   std::string_view side) {
+TlsResult load_server(const TlsConfig& tls, const std::string& data_dir, std::string_view side) {
     if (!tls.enabled()) return std::shared_ptr<const runtime::TlsContext>();
     LET(const TlsConfig files, files_of(tls, data_dir, side));
     runtime::TlsOptions options;
@@ -45,8 +46,7 @@ Result<std::shared_ptr<const runtime::TlsContext>> load_server_tls(const TlsConf
     return runtime::TlsContext::server(options);
 }
 
-Result<std::shared_ptr<const runtime::TlsContext>> load_client_tls(const TlsConfig& tls, const std::string& data_dir,
-                                                                   std::string_view side) {
+TlsResult load_client(const TlsConfig& tls, const std::string& data_dir, std::string_view side) {
     if (!tls.enabled()) return std::shared_ptr<const runtime::TlsContext>();
     LET(const TlsConfig files, files_of(tls, data_dir, side));
     runtime::TlsOptions options;
@@ -57,6 +57,16 @@ Result<std::shared_ptr<const runtime::TlsContext>> load_client_tls(const TlsConf
     options.verify_server = !tls.trusted_ca_file.empty();
     options.tls13_only = side == "peer";
     return runtime::TlsContext::client(options);
+}
+
+}  // namespace
+
+Result<TlsContexts> load_tls(const Config& config) {
+    TlsContexts contexts;
+    LET(contexts.client_server, load_server(config.tls_client, config.data_dir, "client"));
+    LET(contexts.peer_server, load_server(config.tls_peer, config.data_dir, "peer"));
+    LET(contexts.peer_client, load_client(config.tls_peer, config.data_dir, "peer"));
+    return contexts;
 }
 
 }  // namespace polis::node

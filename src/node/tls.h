@@ -2,19 +2,20 @@
 #pragma once
 
 #include <memory>
-#include <string>
-#include <string_view>
 
 #include "node/config.h"
 #include "runtime/stream.h"
 
 namespace polis::node {
 
-/// Null if no TLS is configured. `side`: "client" or "peer". Errors: Invalid, naming the file.
-Result<std::shared_ptr<const runtime::TlsContext>> load_server_tls(const TlsConfig& tls, const std::string& data_dir,
-                                                                   std::string_view side);
-/// What this node shows and demands when it dials others. Null if no TLS is configured.
-Result<std::shared_ptr<const runtime::TlsContext>> load_client_tls(const TlsConfig& tls, const std::string& data_dir,
-                                                                   std::string_view side);
+/// What a node shows, and whom it believes. Null where no TLS is configured.
+struct TlsContexts {
+    std::shared_ptr<const runtime::TlsContext> client_server;  // Towards clients.
+    std::shared_ptr<const runtime::TlsContext> peer_server;    // Towards members that dial this node ...
+    std::shared_ptr<const runtime::TlsContext> peer_client;    // ... and those that it dials.
+};
+
+/// Reads all files; makes self-signed certificates where the configuration says auto. Errors: Invalid, naming the file; Io.
+Result<TlsContexts> load_tls(const Config& config);
 
 }  // namespace polis::node

@@ -1,15 +1,9 @@
 #include "node/translate.h"
 
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
-#include <cstring>
-#include <filesystem>
+
+#include "node/duration.h"
 
 namespace polis::node {
 namespace {
@@ -69,6 +63,11 @@ services::CoordOptions coord_options_of(const Config& config) {
     coord.watch_progress_interval = seconds(config.watch_progress_interval_s);
     coord.token_ttl = seconds(config.auth_token_ttl_s);
     coord.bcrypt_cost = static_cast<uint32_t>(config.bcrypt_cost);
+    coord.lease_checkpoint_interval = seconds(config.lease_checkpoint_interval_s);
+    coord.apply_lag_max = static_cast<uint64_t>(config.apply_lag_max);
+    coord.write_bytes_max = static_cast<uint64_t>(config.write_bytes_max);
+    coord.user_requests_per_s = static_cast<uint64_t>(config.user_requests_per_s);
+    coord.user_burst = static_cast<uint64_t>(config.user_burst);
     using Mode = services::CoordOptions::AutoCompaction;
     const std::string& retention = config.auto_compaction_retention;
     if (config.auto_compaction_mode == "periodic") {
@@ -88,6 +87,7 @@ gateways::EtcdGatewayOptions gateway_options_of(const Config& config) {
     gateways::EtcdGatewayOptions gateway;
     gateway.request_bytes_max = static_cast<uint64_t>(config.request_bytes_max);
     gateway.election_timeout = milliseconds(config.election_timeout_ms);
+    gateway.slow_request = milliseconds(config.slow_request_ms);
     gateway.certificate_identity = config.tls_client.client_cert_auth;
     return gateway;
 }
@@ -96,49 +96,6 @@ rpc::ServerOptions server_options_of(const Config& config) {
     rpc::ServerOptions server;
     server.message_bytes_max = static_cast<uint32_t>(config.request_bytes_max + (512 << 10));
     return server;
-}
-
-Result<Duration> parse_duration(std::string_view text) {
-    static constexpr std::pair<std::string_view, Duration> units[] = {{"ns", std::chrono::nanoseconds(1)},
-                                                                      {"us", std::chrono::microseconds(1)},
-                                                                      {"ms", milliseconds(1)},
-                                                                      {"s", seconds(1)},
-                                                                      {"m", std::chrono::minutes(1)},
-                                                                      {"h", std::chrono::hours(1)}};
-    Duration total{0};
-    std::string_view rest = text;
-    while (!rest.empty()) {
-        double number = 0;
-        const auto parsed = std::from_chars(rest.data(), rest.data() + rest.size(), number);
-        if (parsed.ec != std::errc() || number < 0) break;
-        rest.remove_prefix(static_cast<size_t>(parsed.ptr - rest.data()));
-        const std::string_view unit = rest.substr(0, std::min(rest.find_first_of("0123456789."), rest.size()));
-        const auto place = std::ranges::find(units, unit, &std::pair<std::string_view, Duration>::first);
-        if (place == std::end(units)) break;
-        total += std::chrono::duration_cast<Duration>(place->second * number);
-        rest.remove_prefix(unit.size());
-        if (rest.empty()) return total;
-    }
-    return fail(Code::Invalid, "\"" + std::string(text) + "\" is no duration like 1h30m or 500ms");
-}
-
-Result<DirectoryLock> DirectoryLock::take(const std::string& directory) {
-    std::error_code error;
-    std::filesystem::create_directories(directory, error);
-    if (error) return fail(Code::Io, "cannot make " + directory + ": " + error.message());
-    ::chmod(directory.c_str(), 0700);
-    const std::string path = directory + "/LOCK";
-    const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (descriptor < 0) return fail(Code::Io, "cannot open " + path + ": " + std::strerror(errno));
-    if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
-        ::close(descriptor);
-        return fail(Code::Exists, directory + " is in use by another polis process: stop it first");
-    }
-    return DirectoryLock(descriptor);
-}
-
-DirectoryLock::~DirectoryLock() {
-    if (descriptor_ >= 0) ::close(descriptor_);
 }
 
 }  // namespace polis::node
