@@ -26,7 +26,6 @@ public:
 
     /// Octets of records, headers included, that still fit if the directory holds so many groups.
     uint64_t room(uint64_t groups) const;
-    bool empty() const { return stream_bytes_ == 0; }
 
     /// Adds a record; tells where it will lie. `header.payload_bytes` is set here. REQUIRES: it fits.
     Place add(RecordHeader header, std::string_view payload);

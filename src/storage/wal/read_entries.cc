@@ -66,7 +66,7 @@ std::vector<SegmentedWal::Wanted> SegmentedWal::plan(const GroupIndex& log, LogR
         for (const Place& each : places) bytes += each.payload_bytes;
         if (bytes > bytes_max && !wanted.empty()) break;
         // Fragments are read one by one: place zero marks them here.
-        wanted.push_back({i, log.ballot_at(i), places.size() == 1 ? places.front() : Place()});
+        wanted.push_back({i, places.size() == 1 ? places.front() : Place()});
     }
     return wanted;
 }

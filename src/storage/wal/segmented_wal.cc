@@ -43,7 +43,7 @@ SegmentedWal::SegmentedWal(runtime::World world, std::unique_ptr<Segments> segme
       end_sector_(recovered.end_sector),
       last_flush_(recovered.last_flush),
       last_directory_(std::move(recovered.last_directory)),
-      segment_begun_(recovered.last_flush > 0 && recovered.segment == segments_->current().number),
+      segment_begun_(last_directory_.has_value() && recovered.segment == segments_->current().number),
       image_(identity),
       tasks_(world.reactor),
       supplier_(world.reactor) {}
@@ -323,7 +323,8 @@ void SegmentedWal::apply(const QueuedWrite& write) {
     if (what.hard_state) log.hard_state = *what.hard_state;
 }
 
-// Only behind a durable flush of the current segment: that names all groups, with their hard states.
+// Only behind a durable flush of the current segment: that names all groups, with their hard states. One whose
+// directory a crash has torn off names nobody.
 void SegmentedWal::release_segments() {
     if (!segment_begun_) return;
     bool released = false;

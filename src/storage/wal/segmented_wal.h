@@ -91,7 +91,6 @@ private:
     // Reading (read_entries.cc).
     struct Wanted {
         LogIndex index;
-        Ballot ballot;
         Place place;
     };
     std::vector<Wanted> plan(const GroupIndex& log, LogRange range, uint64_t bytes_max) const;

@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/ensure.h"
 #include "base/log.h"
+#include "runtime/durable_directories.h"
 
 namespace polis::storage {
 namespace {
@@ -84,13 +85,7 @@ const Segment* Segments::find(SegmentNumber number) const {
 // ---- At open ----
 
 Task<void> Segments::open() {
-    CO_TRY(co_await disk_.make_directories(directory_));
-    // The path down to here must survive a crash as the files do.
-    for (std::string path = directory_; !path.empty();) {
-        const size_t slash = path.rfind('/');
-        path.resize(slash == std::string::npos ? 0 : slash);
-        CO_TRY(co_await disk_.sync_directory(path));
-    }
+    CO_TRY(co_await runtime::make_directories_durably(disk_, directory_));
     CO_LET(const std::vector<std::string> names, co_await disk_.list(directory_));
     std::vector<Segment> found;
     for (const std::string& name : names) {
@@ -213,6 +208,9 @@ Task<Segment> Segments::make(SegmentNumber number) {
                                                   free, segment_bytes_, reserve_bytes_, directory_));
     }
     const std::string temporary = directory_ + "/" + std::string(temporary_name);
+    // An earlier attempt may have failed in its removal too.
+    const Result<void> cleared = co_await disk_.remove(temporary);
+    if (!cleared && cleared.error().code != Code::NotFound) co_return std::unexpected(cleared.error());
     CO_LET(std::unique_ptr<File> file, co_await disk_.open(temporary, OpenMode::Create));
     const Result<void> filled = co_await fill(*file, number);
     if (!filled) {

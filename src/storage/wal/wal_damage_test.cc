@@ -211,6 +211,9 @@ TEST_P(WalCrash, LeavesAPrefixWithEverythingAcknowledged) {
         }
         const auto opened = machine.open();
         ASSERT_TRUE(opened) << opened.error().what;
+        size_t count = history.acknowledged;
+        while (count <= history.steps.size() && !is_prefix(machine.groups, history, count, compacted)) ++count;
+        EXPECT_LE(count, history.steps.size()) << describe(machine.groups, history);
     }
 }
 
@@ -389,6 +392,41 @@ TEST(WalGolden, LogOfVersion1ReadsBack) {
     ASSERT_TRUE(groups) << groups.error().what;
     ASSERT_EQ(groups->size(), log.models.size());
     for (const auto& [id, model] : log.models) EXPECT_EQ(model_of(groups->at(id)), model);
+}
+
+// The segment before may be all that knows of a group until the new one names it: a torn directory names nobody.
+TEST(WalTornTail, WithoutADirectoryReleasesNoSegment) {
+    const std::string first = "wal/00000001.log";
+    const std::string second = "wal/00000002.log";
+    Machine machine;
+    machine.options.seal_after = Duration(0);
+    ASSERT_TRUE(machine.open());
+    ASSERT_TRUE(machine.write(GroupId{2}, vote(4, 7)));
+    machine.reactor.run_for(100ms);  // The second segment is there.
+    const auto flushes = [&] { return read_flushes(machine.disk.content(second), test_identity, 2).flushes; };
+    std::string before;  // What the first segment holds when the second one begins.
+    uint64_t index = 0;
+    while (flushes().empty()) {
+        before = machine.disk.content(first);
+        ASSERT_TRUE(machine.write(GroupId{1}, append({entry(++index, 1, std::string(3000, 'e'))})));
+        machine.wal->compact(GroupId{1}, position(index, 1));
+    }
+    machine.crash(CrashLoss::Nothing);
+    // As if the machine had stopped during the second segment's first flush: its last sector is not there.
+    const FoundFlush flush = flushes().front();
+    ASSERT_TRUE(flush.directory && flush.directory->full);
+    machine.disk.put(first, before);
+    machine.disk.overwrite(second, uint64_t{flush.sector + flush.sectors - 1} * sector_bytes,
+                           std::string(sector_bytes, '\0'));
+    ASSERT_TRUE(flushes().front().whole && !flushes().front().directory);
+
+    ASSERT_TRUE(machine.open());
+    machine.reactor.run_for(100ms);
+    machine.crash(CrashLoss::Nothing);
+    const auto opened = machine.open();
+    ASSERT_TRUE(opened) << opened.error().what;
+    EXPECT_EQ(machine.groups.at(GroupId{2}).hard_state, *vote(4, 7).hard_state);
+    EXPECT_EQ(machine.groups.at(GroupId{1}).positions.back(), position(index, 1));
 }
 
 // Recycled files are full of whole, checksummed sectors of an earlier life.

@@ -358,5 +358,19 @@ TEST(Wal, ReportsTheEntriesOfALostSegmentAsDamaged) {
     EXPECT_EQ(log.hard_state.committed, LogIndex(59));
 }
 
+// What a preparation has left that failed, and could not clean up after itself.
+TEST(Wal, ALeftoverOfAPreparationIsNoObstacle) {
+    Machine machine;
+    machine.options.recycled_segments_max = 0;
+    ASSERT_TRUE(machine.open());
+    machine.reactor.run_for(1s);  // The second segment is there.
+    machine.disk.put("wal/segment.tmp", "half of a segment");
+    for (uint64_t index = 1; index <= 100; ++index) {
+        const auto written = machine.write(group, append({entry(index, 1, std::string(3000, 'x'))}));
+        ASSERT_TRUE(written) << written.error().what;
+    }
+    EXPECT_GT(machine.wal->stats().segments, 2u);
+}
+
 }  // namespace
 }  // namespace polis::storage
