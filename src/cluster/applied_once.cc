@@ -1,5 +1,8 @@
 #include "cluster/applied_once.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "base/octets.h"
 #include "cluster/replica_keys.h"
 
@@ -17,7 +20,7 @@ Result<AppliedOnce> AppliedOnce::load(const storage::Store& store) {
         uint64_t sequence = origin.outstanding_from;
         while (in.ok() && !in.at_end()) {
             sequence += in.varint();
-            origin.applied.insert(origin.applied.end(), sequence);
+            origin.applied.push_back(sequence);
         }
         if (!in.ok() || !key.ok()) return fail(Code::Corrupt, "the table of applied commands is damaged");
     }
@@ -29,18 +32,20 @@ bool AppliedOnce::admit(NodeId node, uint64_t sequence, uint64_t outstanding_fro
     if (node == NodeId::Nobody) return true;
     Origin& origin = origins_[node];
     if (sequence < origin.outstanding_from) return false;
-    if (!origin.applied.insert(sequence).second) return false;
+    const auto place = std::ranges::lower_bound(origin.applied, sequence);
+    if (place != origin.applied.end() && *place == sequence) return false;
+    origin.applied.insert(place, sequence);
     if (outstanding_from > origin.outstanding_from) {
         origin.outstanding_from = outstanding_from;
-        origin.applied.erase(origin.applied.begin(), origin.applied.lower_bound(outstanding_from));
+        while (!origin.applied.empty() && origin.applied.front() < outstanding_from) origin.applied.pop_front();
     }
-    changed_.insert(node);
+    origin.changed = true;
     return true;
 }
 
 void AppliedOnce::save(storage::Overlay& state) {
-    for (const NodeId node : changed_) {
-        const Origin& origin = origins_[node];
+    for (auto& [node, origin] : origins_) {
+        if (!std::exchange(origin.changed, false)) continue;
         OctetWriter out;
         out.varint(origin.outstanding_from);
         uint64_t previous = origin.outstanding_from;
@@ -50,7 +55,6 @@ void AppliedOnce::save(storage::Overlay& state) {
         }
         state.put(origin_row(node), out.str());
     }
-    changed_.clear();
 }
 
 }  // namespace polis::cluster

@@ -2,8 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <map>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,10 +33,10 @@ public:
 private:
     struct Origin {
         uint64_t outstanding_from = 0;  // Everything below is settled.
-        std::set<uint64_t> applied;     // At or above outstanding_from.
+        std::deque<uint64_t> applied;   // At or above outstanding_from, rising. A new one is nearly always the last.
+        bool changed = false;           // Since the last save.
     };
     std::map<NodeId, Origin> origins_;
-    std::set<NodeId> changed_;
 };
 
 }  // namespace polis::cluster

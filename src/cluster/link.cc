@@ -9,6 +9,7 @@ namespace polis::cluster {
 namespace {
 
 constexpr uint32_t greeting_bytes_max = 4096;
+constexpr size_t kept_bytes_max = 256u << 10;  // Of a buffer; a larger one is given back.
 
 runtime::Task<void> read_exactly(runtime::Stream& stream, std::span<std::byte> target) {
     while (!target.empty()) {
@@ -113,6 +114,7 @@ runtime::Task<void> Link::watch_end(runtime::Stream& stream) {
 }
 
 runtime::Task<void> Link::write_queued(runtime::Stream& stream) {
+    std::string writing;
     for (;;) {
         while (out_.size() == 0) {
             const Instant silent_until = world_.reactor.now() + settings_.alive_interval;
@@ -124,9 +126,12 @@ runtime::Task<void> Link::write_queued(runtime::Stream& stream) {
             if (!woken && woken.error().code != Code::Timeout) co_return std::unexpected(woken.error());
             if (!woken && out_.size() == 0) append_frame(out_, Alive{});
         }
-        const std::string octets = std::exchange(out_, OctetWriter()).take();
-        CO_TRY(co_await stream.write(octets));
-        events_.sent(octets.size());
+        // Two buffers take turns, so that neither is allocated anew for each write.
+        writing.clear();
+        writing = std::exchange(out_, OctetWriter(std::move(writing))).take();
+        CO_TRY(co_await stream.write(writing));
+        events_.sent(writing.size());
+        if (writing.capacity() > kept_bytes_max) writing = std::string();
     }
 }
 

@@ -2,13 +2,13 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <vector>
 
 #include "base/bytes.h"
 #include "base/ensure.h"
 #include "cluster/api.h"
+#include "cluster/sequence_table.h"
 #include "runtime/wait.h"
 
 namespace polis::cluster {
@@ -34,40 +34,42 @@ public:
     explicit PendingCommands(uint64_t boot) : next_((boot << 40) + 1) {}
 
     std::shared_ptr<PendingCommand> add(const Replica::Caller& caller, Bytes command, Instant now) {
+        const uint64_t sequence = next_++;
         auto pending = std::make_shared<PendingCommand>();
-        pending->sequence = next_++;
+        pending->sequence = sequence;
         pending->caller = caller;
         pending->command = std::move(command);
         pending->accepted_at = now;
-        table_.emplace_hint(table_.end(), pending->sequence, pending);
-        return pending;
+        return table_.add(sequence, std::move(pending));
     }
 
-    std::shared_ptr<PendingCommand> find(uint64_t sequence) const {
-        const auto place = table_.find(sequence);
-        return place == table_.end() ? nullptr : place->second;
+    std::shared_ptr<PendingCommand> find(uint64_t sequence) {
+        const std::shared_ptr<PendingCommand>* found = table_.find(sequence);
+        return found ? *found : nullptr;
     }
 
     /// Answers and forgets. Nothing if it is not there any more.
     void answer(uint64_t sequence, Result<Bytes> reply) {
-        const auto place = table_.find(sequence);
-        if (place == table_.end()) return;
-        const std::shared_ptr<PendingCommand> pending = place->second;
-        table_.erase(place);
-        pending->answer.complete(std::move(reply));
+        if (const auto pending = table_.take(sequence)) (*pending)->answer.complete(std::move(reply));
     }
 
-    void forget(uint64_t sequence) { table_.erase(sequence); }
+    void forget(uint64_t sequence) { table_.take(sequence); }
 
     /// The lowest sequence that still waits for an answer; the next one if none does.
-    uint64_t outstanding_from() const { return table_.empty() ? next_ : table_.begin()->first; }
+    uint64_t outstanding_from() const { return table_.empty() ? next_ : table_.lowest(); }
 
-    const std::map<uint64_t, std::shared_ptr<PendingCommand>>& all() const { return table_; }
+    /// All that wait, in order.
+    std::vector<std::shared_ptr<PendingCommand>> all() {
+        std::vector<std::shared_ptr<PendingCommand>> all;
+        all.reserve(table_.size());
+        table_.for_each([&all](uint64_t, const auto& pending) { all.push_back(pending); });
+        return all;
+    }
     size_t size() const { return table_.size(); }
 
 private:
     uint64_t next_;
-    std::map<uint64_t, std::shared_ptr<PendingCommand>> table_;
+    SequenceTable<std::shared_ptr<PendingCommand>> table_;
 };
 
 }  // namespace polis::cluster

@@ -112,13 +112,13 @@ void GroupReplica::propose_unsent(std::vector<std::shared_ptr<PendingCommand>> u
         }
         envelope->leader_time = leader_time;
         const consensus::RequestId id = next_request_++;
-        proposed_.emplace(id, from);
+        proposed_.add(id, from);
         propose.proposals.push_back({id, encode(*envelope)});
     }
     for (const auto& pending : unsent) {
         if (pending->answer.completed()) continue;
         const consensus::RequestId id = next_request_++;
-        proposed_.emplace(id, FromOrigin{options_.self, pending->sequence});
+        proposed_.add(id, FromOrigin{options_.self, pending->sequence});
         pending->sent = pending->was_sent = true;
         pending->sent_at = now;
         ++pending->copies;
@@ -202,14 +202,12 @@ void GroupReplica::lose(uint64_t sequence) {
 }
 
 void GroupReplica::perform(consensus::Rejected& rejected) {
-    if (const auto from = proposed_.find(rejected.id); from != proposed_.end()) {
-        const FromOrigin origin = from->second;
-        proposed_.erase(from);
-        if (origin.origin == options_.self) {
-            refuse(origin.sequence, rejected.why);
+    if (const auto origin = proposed_.take(rejected.id)) {
+        if (origin->origin == options_.self) {
+            refuse(origin->sequence, rejected.why);
         } else {
-            peers_.send(origin.origin,
-                        ForwardRefused{options_.group, static_cast<uint8_t>(rejected.why), {origin.sequence}});
+            peers_.send(origin->origin,
+                        ForwardRefused{options_.group, static_cast<uint8_t>(rejected.why), {origin->sequence}});
         }
     } else if (const auto round = barriers_.find(rejected.id); round != barriers_.end()) {
         BarrierRound waiting = std::move(round->second);
@@ -237,7 +235,7 @@ void GroupReplica::perform(consensus::Abandoned& abandoned) {
 void GroupReplica::resend_all() {
     for (auto& waiter : std::exchange(barriers_to_retry_, {})) barrier_waiters_.push_back(std::move(waiter));
     unsent_.clear();
-    for (const auto& [sequence, pending] : pending_.all()) {
+    for (const auto& pending : pending_.all()) {
         if (pending->ballot && pending->was_sent) continue;
         pending->sent = false;
         unsent_.push_back(pending);
@@ -252,7 +250,7 @@ void GroupReplica::sweep() {
     forget_given_up_reads();
     std::vector<std::shared_ptr<PendingCommand>> late;
     unsent_.clear();
-    for (const auto& [sequence, pending] : pending_.all()) {
+    for (const auto& pending : pending_.all()) {
         if (now - pending->accepted_at > options_.propose_timeout) {
             late.push_back(pending);
         } else if (!pending->sent || (now - pending->sent_at > options_.resend_after && !pending->ballot)) {
