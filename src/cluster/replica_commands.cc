@@ -219,10 +219,8 @@ void GroupReplica::perform(consensus::Rejected& rejected) {
 }
 
 void GroupReplica::perform(consensus::Abandoned& abandoned) {
-    if (const auto from = proposed_.find(abandoned.id); from != proposed_.end()) {
-        const FromOrigin origin = from->second;
-        proposed_.erase(from);
-        if (origin.origin == options_.self) lose(origin.sequence);
+    if (const auto origin = proposed_.take(abandoned.id)) {
+        if (origin->origin == options_.self) lose(origin->sequence);
     } else if (const auto round = barriers_.find(abandoned.id); round != barriers_.end()) {
         BarrierRound waiting = std::move(round->second);
         barriers_.erase(round);
