@@ -203,7 +203,7 @@ DASHBOARD = {
     'etcd_mvcc_db_total_size_in_bytes': None, 'etcd_mvcc_db_total_size_in_use_in_bytes': None,
     'etcd_network_client_grpc_received_bytes_total': 'write', 'etcd_network_client_grpc_sent_bytes_total': 'write',
     'etcd_network_peer_sent_bytes_total': 'write', 'etcd_network_peer_received_bytes_total': 'write',
-    'etcd_network_peer_round_trip_time_seconds_bucket': None, 'etcd_debugging_mvcc_keys_total': None,
+    'etcd_debugging_mvcc_keys_total': None,
     'etcd_debugging_mvcc_watcher_total': 'watch', 'etcd_debugging_mvcc_watch_stream_total': 'watch',
     'grpc_server_started_total': 'write', 'grpc_server_handled_total': 'write', 'grpc_server_msg_received_total': 'write',
     'grpc_server_msg_sent_total': 'write', 'process_resident_memory_bytes': None, 'process_open_fds': None,

@@ -84,6 +84,15 @@ class Launcher(unittest.TestCase):
             _, _, config = self.launch(*words)
             self.assertEqual((config['etcd']['auto_compaction_mode'], config['etcd']['auto_compaction_retention']), wanted)
 
+    def test_hands_on_tokens_and_checkpoints(self):
+        """Signed tokens as they are given; checkpoints of leases are on unless switched off."""
+        tokens = 'jwt,pub-key=/p.pem,priv-key=/k.pem,sign-method=RS256,ttl=10m'
+        _, _, config = self.launch(*MEMBER, '--auth-token', tokens, '--experimental-enable-lease-checkpoint=false')
+        self.assertEqual(config['etcd']['auth_token'], tokens)
+        self.assertEqual(config['etcd']['lease_checkpoint_interval_s'], 0)
+        _, _, config = self.launch(*MEMBER, '--experimental-enable-lease-checkpoint')
+        self.assertNotIn('lease_checkpoint_interval_s', config['etcd'])
+
     def test_says_which_flags_have_no_effect(self):
         """They are accepted, each with a line in the log."""
         status, out, _ = self.launch(*MEMBER, '--enable-pprof', '--logger=zap', '--snapshot-count', '5000')
@@ -92,9 +101,9 @@ class Launcher(unittest.TestCase):
         self.assertEqual(flags, {'enable-pprof', 'logger', 'snapshot-count'})
 
     def test_refuses_what_it_cannot_honour(self):
-        """Unknown flags, revocation lists, JWT, contradictions: each with a reason, and nothing is started."""
+        """Unknown flags, revocation lists, discovery, contradictions: each with a reason, and nothing is started."""
         for words, word in ((['--colour=blue'], 'not defined'), (['--client-crl-file=/x'], 'revocation'), (['surplus'], 'not a valid flag'),
-                            (['--auth-token=jwt,sign-method=RS256'], 'not supported'), (['--election-timeout=100'], '5 times'),
+                            (['--discovery=https://x'], 'not supported'), (['--election-timeout=100'], '5 times'),
                             (['--listen-client-urls=http://127.0.0.1:1'], 'advertise-client-urls'), (['--max-txn-ops=many'], 'invalid value'),
                             (['--initial-cluster=other=http://x:1'], 'local name'), (['--name'], 'needs an argument')):
             status, out, config = self.launch(*words)
