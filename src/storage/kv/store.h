@@ -132,7 +132,7 @@ public:
     virtual Result<void> flush() = 0;
 
     /// Streams all pairs of `range` in key order, as one view, to `sink` in chunks of about `chunk_bytes`, in a
-    /// format that `import_range` takes (README.md). Blocking. Stops with the sink's error.
+    /// format that `import_range` takes (transfer.h). Blocking. Stops with the sink's error.
     virtual Result<void> export_range(const KeyRange& range, size_t chunk_bytes, const ChunkSink& sink) const = 0;
 
     /// Replaces the content of `range` by what export_range wrote. Blocking; durable at return. Waits where write()
