@@ -87,6 +87,9 @@ public:
     runtime::Task<void> update_member(NodeId id, std::vector<std::string> peer_urls) override;
     runtime::Task<void> promote_member(NodeId id) override;
     runtime::Task<void> transfer_leadership(NodeId to) override;
+    /// Before a planned end: moves what this node leads to the members best able to lead, so that nobody waits for an election. Ends at
+    /// `deadline` at the latest; what could not be moved stays.
+    runtime::Task<void> hand_over(Instant deadline);
     GroupStatus status(GroupId group) const override;
     uint32_t feature_level() const override { return meta_.feature_level(); }
     std::vector<MemberHealth> health() const override;

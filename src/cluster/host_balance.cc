@@ -43,6 +43,23 @@ std::optional<LeaderMove> Host::next_move() const {
     return plan_move({identity_.node, options_.timing.priority}, led, counts);
 }
 
+runtime::Task<void> Host::hand_over(Instant deadline) {
+    for (auto& [group, replica] : replicas_) {
+        if (!replica->leadership().ready) continue;
+        const consensus::Status core = replica->core_status();
+        const consensus::Status::Progress* best = nullptr;
+        for (const consensus::Status::Progress& progress : core.progress) {
+            if (!may_lead(core, progress)) continue;
+            const auto rank = [](const auto& one) { return std::pair(one.priority, one.matched); };
+            if (!best || rank(*best) < rank(progress)) best = &progress;
+        }
+        if (!best) continue;
+        const Result<void> moved = co_await runtime::with_deadline(deadline, replica->transfer_leadership(best->node));
+        if (!moved) log::info("leader_stays", {"group", group}, {"why", moved.error().what});
+    }
+    co_return runtime::done();
+}
+
 bool Host::may_lead(const consensus::Status& core, const consensus::Status::Progress& progress) const {
     const PeerHealth health = peers_->health(progress.node);
     const bool close = progress.matched.value + options_.balance.lag_entries_max >= core.last.value;

@@ -246,6 +246,38 @@ TEST_P(HostLiveness, WhatAUserMovedStaysWhereItIs) {
     EXPECT_EQ(leader_of(cluster, GroupId::Coord), to);
 }
 
+// With an election timeout of a minute, an election would take one.
+TEST_P(HostLiveness, WhoEndsAsPlannedHandsOverFirst) {
+    SimCluster cluster(seed(), 3);
+    cluster.adjust([](HostOptions& options) {
+        options.timing.election_timeout = 60s;
+        options.balance.enabled = false;
+    });
+    cluster.start_all();
+    ASSERT_TRUE(cluster.eventually([&] { return is_settled(cluster); }, 300s));
+    const int leader = cluster.leader();
+    Host& host = cluster.node(leader).host();
+    const Instant begun = cluster.reactor().now();
+    EXPECT_TRUE(runtime::run(cluster.reactor(), host.hand_over(begun + 1s)));
+    cluster.node(leader).kill();
+    const int other = leader % 3 + 1;
+    EXPECT_EQ(cluster.propose(other, "k=v", 1s).value(), "1");
+    EXPECT_LT(cluster.reactor().now() - begun, 2s);
+}
+
+TEST_P(HostLiveness, WhoCannotHandOverEndsAllTheSame) {
+    SimCluster cluster(seed(), 3);
+    cluster.start_all();
+    ASSERT_TRUE(cluster.eventually([&] { return is_settled(cluster); }));
+    const int leader = cluster.leader();
+    for (int number = 1; number <= 3; ++number) {
+        if (number != leader) cluster.node(number).kill();
+    }
+    const Instant begun = cluster.reactor().now();
+    EXPECT_TRUE(runtime::run(cluster.reactor(), cluster.node(leader).host().hand_over(begun + 1s)));
+    EXPECT_LE(cluster.reactor().now() - begun, 2s);
+}
+
 // Group Meta's few entries lie in the oldest segment, and would keep all that others write after them.
 TEST_P(HostLiveness, AnIdleGroupDoesNotKeepTheLogOfTheOthers) {
     SimCluster cluster(seed(), 1);
