@@ -233,8 +233,12 @@ int make_all(int root, const std::string& path) {
     for (size_t end = path.find('/');; end = path.find('/', end + 1)) {
         const std::string prefix = path.substr(0, end);
         if (!prefix.empty() && ::mkdirat(root, prefix.c_str(), 0700) != 0 && errno != EEXIST) return errno;
-        if (end == std::string::npos) return 0;
+        if (end == std::string::npos) break;
     }
+    // What is there by that name may be a file.
+    struct stat facts{};
+    if (::fstatat(root, relative(path), &facts, 0) != 0) return errno;
+    return S_ISDIR(facts.st_mode) ? 0 : ENOTDIR;
 }
 
 std::pair<std::vector<std::string>, int> names_in(int root, const std::string& path) {
@@ -270,7 +274,7 @@ int sync_directory_at(int root, const std::string& root_name, const std::string&
 
 int remove_at(int root, const std::string& path) {
     if (::unlinkat(root, relative(path), 0) == 0) return 0;
-    if (errno != EISDIR && errno != EPERM) return errno;
+    if (errno != EISDIR) return errno;  // Linux's word for a directory; EPERM means a file that is kept.
     return ::unlinkat(root, relative(path), AT_REMOVEDIR) == 0 ? 0 : errno;
 }
 

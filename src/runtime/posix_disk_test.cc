@@ -123,6 +123,18 @@ TEST_F(PosixDiskTest, KeepsDirectories) {
     EXPECT_EQ(wait(disk_->list("")).value(), (std::vector<std::string>{"x"}));
 }
 
+TEST_F(PosixDiskTest, MakesNoDirectoryWhereAFileIs) {
+    make("file");
+    EXPECT_EQ(wait(disk_->make_directories("file")).error().code, Code::NotFound);
+    EXPECT_EQ(wait(disk_->make_directories("file/x")).error().code, Code::NotFound);
+}
+
+TEST_F(PosixDiskTest, RefusalToRemoveAFileIsDenied) {
+    // Nobody may remove a name there: EPERM for root, EACCES for the others.
+    const auto kernels = PosixDisk::open_root("/proc", {}).value();
+    EXPECT_EQ(wait(kernels->remove("version")).error().code, Code::Denied);
+}
+
 TEST_F(PosixDiskTest, ReplacesAFileAtomically) {
     ASSERT_TRUE(wait(write_file_atomically(*disk_, "f", "one")));
     ASSERT_TRUE(wait(write_file_atomically(*disk_, "f", "two")));

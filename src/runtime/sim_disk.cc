@@ -46,6 +46,12 @@ struct SimDisk::Inode {
         for (uint64_t s = size / sector_bytes; s * sector_bytes < content.size(); ++s) remember(s, next_number++);
         content.resize(size);
     }
+    void sync(uint64_t offset, uint64_t bytes) {
+        if (bytes == 0) return;
+        sectors.erase(sectors.lower_bound(offset / sector_bytes),
+                      sectors.upper_bound((offset + bytes - 1) / sector_bytes));
+        durable_bytes = std::max(durable_bytes, std::min<uint64_t>(offset + bytes, content.size()));
+    }
     void sync() {
         sectors.clear();
         durable_bytes = content.size();
@@ -115,18 +121,22 @@ public:
     Task<void> write(uint64_t offset, std::span<const std::string_view> parts) override {
         std::string octets;
         for (const std::string_view part : parts) octets += part;
-        co_return co_await write_octets(offset, std::move(octets));
+        CO_TRY(co_await write_octets(offset, std::move(octets)));
+        co_return done();
     }
 
     Task<void> write_durably(uint64_t offset, std::span<const std::string_view> parts) override {
         std::string octets;
         for (const std::string_view part : parts) octets += part;
-        const Result<void> written = co_await write_octets(offset, std::move(octets));
+        const uint64_t bytes = octets.size();
+        const Result<uint64_t> written = co_await write_octets(offset, std::move(octets));
         if (!written && written.error().code == Code::Io && disk_.process_ends("a durable write failed")) {
             CO_TRY(co_await disk_.wait_for_end(life_));
         }
-        if (!written) co_return written;
-        co_return co_await sync();
+        if (!written) co_return std::unexpected(written.error());
+        CO_TRY(co_await flush());
+        inode_->sync(*written, bytes);
+        co_return done();
     }
 
     Task<size_t> read(uint64_t offset, std::span<std::byte> target) override {
@@ -152,14 +162,7 @@ public:
     }
 
     Task<void> sync() override {
-        CO_TRY(co_await disk_.wait_until(life_, queue(Duration(0), Duration(0))));
-        CO_TRY(
-            co_await disk_.wait_until(life_, queue(disk_.options_.sync_latency_min, disk_.options_.sync_latency_max)));
-        if (disk_.chance_.happens(disk_.options_.faults.sync_failure_permille)) {
-            if (!disk_.process_ends("fdatasync failed")) co_return fail(Code::Io, "simulated sync failure");
-            CO_TRY(co_await disk_.wait_for_end(life_));
-        }
-        ++disk_.syncs_;
+        CO_TRY(co_await flush());
         inode_->sync();
         co_return done();
     }
@@ -176,6 +179,19 @@ public:
     }
 
 private:
+    // The device writes out what it has been given; what of it then counts as durable is the caller's to say.
+    Task<void> flush() {
+        CO_TRY(co_await disk_.wait_until(life_, queue(Duration(0), Duration(0))));
+        CO_TRY(
+            co_await disk_.wait_until(life_, queue(disk_.options_.sync_latency_min, disk_.options_.sync_latency_max)));
+        if (disk_.chance_.happens(disk_.options_.faults.sync_failure_permille)) {
+            if (!disk_.process_ends("fdatasync failed")) co_return fail(Code::Io, "simulated sync failure");
+            CO_TRY(co_await disk_.wait_for_end(life_));
+        }
+        ++disk_.syncs_;
+        co_return done();
+    }
+
     // When an operation given now ends, behind those given before.
     Instant queue(Duration low, Duration high) {
         const Instant begin = std::max(disk_.reactor_.now(), inode_->free_at);
@@ -183,7 +199,8 @@ private:
         return inode_->free_at;
     }
 
-    Task<void> write_octets(uint64_t offset, std::string octets) {
+    // Returns where they went, which a fault may have changed.
+    Task<uint64_t> write_octets(uint64_t offset, std::string octets) {
         if (!writable_) co_return fail(Code::Denied, "the file is open for reading only");
         // Its turn comes; then the octets are in the page cache, and a crash may find any part of them on the disk.
         CO_TRY(co_await disk_.wait_until(life_, queue(Duration(0), Duration(0))));
@@ -204,7 +221,8 @@ private:
         CO_TRY(co_await disk_.wait_until(life_,
                                          queue(disk_.options_.write_latency_min, disk_.options_.write_latency_max)));
         if (error) co_return fail(Code::Io, "simulated write error");
-        co_return grown;
+        CO_TRY(grown);
+        co_return offset;
     }
 
     // Cuts `octets` to what the disk has room for.

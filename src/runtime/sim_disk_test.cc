@@ -66,6 +66,27 @@ TEST(SimDisk, CrashLosesWhatWasNotSynced) {
     EXPECT_EQ(bench.disk.content("a"), std::string(1024, 'a'));
 }
 
+TEST(SimDisk, DurableWriteMakesItsOwnOctetsDurableAndNoOthers) {
+    Bench bench;
+    bench.disk.put("a", std::string(1536, 'a'));
+    const auto file = run(bench.reactor, bench.disk.open("a", OpenMode::ReadWrite)).value();
+    ASSERT_TRUE(run(bench.reactor, write_at(*file, 512, std::string(512, 'b'))));
+    ASSERT_TRUE(run(bench.reactor, write_at(*file, 1536, std::string(512, 'b'))));
+    ASSERT_TRUE(run(bench.reactor, write_durably_at(*file, 0, std::string(512, 'c'))));
+    bench.disk.crash(CrashLoss::All);
+    EXPECT_EQ(bench.disk.content("a"), std::string(512, 'c') + std::string(1024, 'a'));
+}
+
+TEST(SimDisk, DurableWriteBeyondTheEndMakesTheLengthDurable) {
+    Bench bench;
+    bench.disk.put("a", std::string(512, 'a'));
+    const auto file = run(bench.reactor, bench.disk.open("a", OpenMode::ReadWrite)).value();
+    ASSERT_TRUE(run(bench.reactor, write_at(*file, 512, std::string(512, 'b'))));
+    ASSERT_TRUE(run(bench.reactor, write_durably_at(*file, 1024, std::string(512, 'c'))));
+    bench.disk.crash(CrashLoss::All);
+    EXPECT_EQ(bench.disk.content("a"), std::string(512, 'a') + std::string(512, '\0') + std::string(512, 'c'));
+}
+
 TEST(SimDisk, CrashLosesNamesOfUnsyncedDirectory) {
     Bench bench;
     const auto file = bench.make("a");

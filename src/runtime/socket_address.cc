@@ -6,6 +6,7 @@
 
 #include <cstring>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 namespace polis::runtime {
@@ -96,8 +97,7 @@ Task<std::vector<SocketAddress>> Resolver::resolve(Address address) {
     while (shared->running >= threads_max) CO_TRY(co_await shared->thread_ended.wait());
 
     const auto lookup = std::make_shared<Lookup>();
-    ++shared->running;
-    std::thread([shared, lookup, address] {
+    const auto look = [shared, lookup, address] {
         auto found = look_up(address);
         const std::scoped_lock lock(shared->mutex);
         if (shared->reactor == nullptr) return;
@@ -106,7 +106,15 @@ Task<std::vector<SocketAddress>> Resolver::resolve(Address address) {
             shared->thread_ended.notify_all();
             lookup->answer.complete(std::move(found));
         });
-    }).detach();
+    };
+    ++shared->running;
+    try {
+        std::thread(look).detach();
+    } catch (const std::system_error& error) {
+        --shared->running;
+        shared->thread_ended.notify_all();
+        co_return fail(Code::Unavailable, "cannot look up '" + address.host + "': no thread: " + error.what());
+    }
     co_return co_await lookup->answer.wait();
 }
 

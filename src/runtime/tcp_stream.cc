@@ -227,7 +227,9 @@ void set_tcp_options(int socket) {
         setsockopt(socket, level, name, &value, sizeof(value));
     };
     set(IPPROTO_TCP, TCP_NODELAY, 1);
-    // A peer that is gone without a word (power, cable) is found out after a minute even where no protocol asks.
+    // A peer that is gone without a word (power, cable) is found out after a minute even where no protocol asks, if nothing is
+    // on its way to it: the kernel probes only then. Octets never acknowledged it gives up after tcp_retries2, a quarter of an
+    // hour, unless a protocol's own ping is earlier; TCP_USER_TIMEOUT would also cut off a client that is merely slow to read.
     set(SOL_SOCKET, SO_KEEPALIVE, 1);
     set(IPPROTO_TCP, TCP_KEEPIDLE, 30);
     set(IPPROTO_TCP, TCP_KEEPINTVL, 10);
