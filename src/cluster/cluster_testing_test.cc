@@ -29,8 +29,15 @@ public:
         stores_.next = std::make_shared<storage::MemoryStore>();
         co_return wrap(stores_.next);
     }
+    runtime::Task<std::unique_ptr<storage::Store>> reopen_next() override {
+        co_return stores_.next ? wrap(stores_.next) : nullptr;
+    }
+    runtime::Task<void> remove_unused() override {
+        stores_.next.reset();
+        co_return runtime::done();
+    }
     runtime::Task<void> switch_to_next() override {
-        stores_.current = stores_.next;
+        stores_.current = std::exchange(stores_.next, nullptr);
         co_return runtime::done();
     }
 
@@ -103,7 +110,10 @@ void SimNode::kill() {
     for (const auto& store : living_stores_) {
         if (*store) (*store)->die();
     }
-    for (auto& [group, stores] : stores_) stores.current->crash(seed_++);
+    for (auto& [group, stores] : stores_) {
+        stores.current->crash(seed_++);
+        if (stores.next) stores.next->crash(seed_++);
+    }
     disk_->crash(runtime::CrashLoss::Drawn);
     network_.crash(name_);
     end_life();

@@ -15,12 +15,13 @@ GroupReplica::GroupReplica(runtime::World world, ReplicaOptions options, storage
       options_(options),
       wal_(wal),
       shelf_(std::move(shelf)),
-      store_(std::move(store)),
+      store_(std::make_unique<CurrentStore>(std::move(store))),
+      started_at_(world.reactor.now()),
       model_(model),
       peers_(peers),
       tasks_(world.reactor),
       pending_(options.boot),
-      overlay_(std::in_place, *store_) {}
+      overlay_(std::in_place, *store_->in_use()) {}
 
 GroupReplica::~GroupReplica() { world_.reactor.forget(*this); }
 
@@ -82,12 +83,12 @@ void GroupReplica::start() {
 runtime::Task<void> GroupReplica::stop() {
     stopping_ = true;
     if (alarm_) alarm_->clear();
-    for (const auto& pending : pending_.all()) {
-        pending_.answer(pending->sequence, pending->was_sent
-                                               ? Result<Bytes>(fail(Code::Unknown, "the node is stopping"))
-                                               : Result<Bytes>(fail(Code::Unavailable, "the node is stopping")));
+    for (const auto& [sequence, pending] : std::map(pending_.all())) {
+        pending_.answer(sequence, pending->was_sent ? Result<Bytes>(fail(Code::Unknown, "the node is stopping"))
+                                                    : Result<Bytes>(fail(Code::Unavailable, "the node is stopping")));
     }
     CO_TRY(co_await tasks_.stop());
+    if (incoming_ && incoming_->store) CO_TRY(co_await flush_store(*incoming_->store));
     co_return co_await flush();
 }
 
@@ -172,7 +173,7 @@ runtime::Task<void> GroupReplica::fetch_entries(LogRange range) {
 
 void GroupReplica::perform(consensus::Deliver& deliver) {
     ENSURE(deliver.ids.size() == deliver.entries.size());
-    for (const consensus::RequestId id : deliver.ids) proposed_.take(id);
+    for (const consensus::RequestId id : deliver.ids) proposed_.erase(id);
     for (Entry& entry : deliver.entries) to_apply_.push_back(std::move(entry));
 }
 

@@ -12,10 +12,10 @@
 
 #include "cluster/api.h"
 #include "cluster/applied_once.h"
+#include "cluster/current_store.h"
 #include "cluster/peers.h"
 #include "cluster/pending.h"
 #include "cluster/replica_snapshot.h"
-#include "cluster/sequence_table.h"
 #include "cluster/store_shelf.h"
 #include "consensus/log.h"
 #include "runtime/task_group.h"
@@ -112,12 +112,12 @@ private:
     };
 
     struct IncomingSnapshot {
-        uint64_t transfer = 0;
-        LogPosition position;
-        uint64_t next = 0;  // The piece that is due.
+        Arrival arrival;
         std::unique_ptr<storage::Store> store;
         storage::PairImporter importer;
+        Instant touched;  // When its last piece came.
         bool busy = false;
+        uint64_t due() const { return arrival.progress.frames; }  // The piece that should come next.
     };
 
     GroupReplica(runtime::World world, ReplicaOptions options, storage::Wal& wal, std::unique_ptr<StoreShelf> shelf,
@@ -175,8 +175,12 @@ private:
     // Snapshots (replica_snapshot.cc).
     runtime::Task<void> send_snapshot(NodeId to, LogIndex at_least);
     runtime::Task<void> stream_state(NodeId to, LogIndex at_least, LogPosition& position);
+    runtime::Task<std::unique_ptr<storage::PairExporter>> exporter_from(storage::Cursor& pairs, uint64_t frame);
     runtime::Task<SnapshotAnswer> send_chunk(NodeId to, const SnapshotChunk& chunk);
     runtime::Task<Bytes> receive_snapshot(NodeId from, Bytes body);
+    runtime::Task<void> begin_snapshot(NodeId from, SnapshotChunk chunk);
+    runtime::Task<void> find_interrupted_snapshot();
+    runtime::Task<void> remove_unused_stores();
     runtime::Task<void> keep_chunk(const SnapshotChunk& chunk);
     runtime::Task<void> install_snapshot();
     runtime::Task<void> switch_store();
@@ -185,8 +189,12 @@ private:
     ReplicaOptions options_;
     storage::Wal& wal_;
     std::unique_ptr<StoreShelf> shelf_;
-    std::unique_ptr<storage::Store> store_;
-    std::unique_ptr<storage::Store> retired_;  // The one before the last snapshot.
+    std::unique_ptr<CurrentStore> store_;
+    std::weak_ptr<storage::Store> retired_;  // The one before the last snapshot, while somebody reads it.
+    bool shelving_ = false;                  // Stores are being opened or removed.
+    bool unused_stores_ = true;              // There may be some; removed once nobody reads or continues them.
+    bool looked_for_interrupted_ = false;
+    Instant started_at_;
     Model& model_;
     Peers& peers_;
     std::unique_ptr<consensus::Log> core_;
@@ -201,7 +209,7 @@ private:
     PendingCommands pending_;
     std::vector<std::shared_ptr<PendingCommand>> unsent_;
     std::vector<std::pair<FromOrigin, Bytes>> forwarded_;  // Came from others, to be proposed at the end of the turn.
-    SequenceTable<FromOrigin> proposed_;  // By request.
+    std::unordered_map<consensus::RequestId, FromOrigin> proposed_;
     consensus::RequestId next_request_ = 1;
     WallTime last_leader_time_;
     Instant next_sweep_;

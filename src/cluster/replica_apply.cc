@@ -116,6 +116,7 @@ LogIndex GroupReplica::log_to_keep() const { return wal_.first_within(options_.g
 runtime::Task<void> GroupReplica::flush_loop() {
     for (;;) {
         CO_TRY(co_await runtime::sleep_for(std::chrono::seconds(1)));
+        CO_TRY(co_await remove_unused_stores());
         const bool pins = log_to_keep() > compacted_.index.next();
         if (!pins && applied_.index - flushed_.index < options_.flush_entries) continue;
         const Result<void> flushed = co_await flush();

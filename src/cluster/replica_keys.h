@@ -12,6 +12,10 @@ namespace polis::cluster {
 /// What has been applied: index, ballot, membership in force. Written with every batch.
 inline std::string applied_row() { return std::string("\0applied", 8); }
 
+/// In a store that a snapshot is being received into: how far it has come (replica_snapshot.h). Written with every piece, and
+/// gone before the store is used.
+inline std::string arrival_row() { return std::string("\0arrival", 8); }
+
 /// One row for each origin of commands (applied_once.h): "\0origin" + node id, little-endian.
 inline std::string origin_row(NodeId node) {
     OctetWriter out;

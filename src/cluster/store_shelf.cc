@@ -1,5 +1,6 @@
 #include "cluster/store_shelf.h"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -26,12 +27,24 @@ public:
         } else {
             co_return std::unexpected(current.error());
         }
+        co_return storage::open_rocksdb_store(path_of(number_), options_);
+    }
+
+    runtime::Task<std::unique_ptr<storage::Store>> reopen_next() override {
+        CO_LET(const std::vector<std::string> names, co_await world_.disk.list(directory_));
+        if (std::ranges::find(names, std::to_string(number_ + 1)) == names.end()) {
+            co_return std::unique_ptr<storage::Store>();
+        }
+        co_return storage::open_rocksdb_store(path_of(number_ + 1), options_);
+    }
+
+    runtime::Task<void> remove_unused() override {
         CO_LET(const std::vector<std::string> names, co_await world_.disk.list(directory_));
         for (const std::string& name : names) {
             if (name == "CURRENT" || name == std::to_string(number_)) continue;
             CO_TRY(co_await remove_tree(directory_ + "/" + name));
         }
-        co_return storage::open_rocksdb_store(path_of(number_), options_);
+        co_return runtime::done();
     }
 
     runtime::Task<std::unique_ptr<storage::Store>> open_next() override {
@@ -75,6 +88,10 @@ public:
         co_return std::unique_ptr<storage::Store>(std::make_unique<storage::MemoryStore>());
     }
     runtime::Task<std::unique_ptr<storage::Store>> open_next() override { return open_current(); }
+    runtime::Task<std::unique_ptr<storage::Store>> reopen_next() override {
+        co_return std::unique_ptr<storage::Store>();
+    }
+    runtime::Task<void> remove_unused() override { co_return runtime::done(); }
     runtime::Task<void> switch_to_next() override { co_return runtime::done(); }
 };
 

@@ -14,11 +14,17 @@ class StoreShelf {
 public:
     virtual ~StoreShelf() = default;
 
-    /// The store in use, made if there is none; leftovers of broken transfers are removed. Called once, first.
+    /// The store in use, made if there is none. Called once, first.
     virtual runtime::Task<std::unique_ptr<storage::Store>> open_current() = 0;
 
     /// A new, empty store beside it; an unfinished earlier one is removed. REQUIRES: that one is closed.
     virtual runtime::Task<std::unique_ptr<storage::Store>> open_next() = 0;
+
+    /// The store that open_next made in an earlier life, with what of it is durable; null if there is none.
+    virtual runtime::Task<std::unique_ptr<storage::Store>> reopen_next() = 0;
+
+    /// Removes all but the store in use. REQUIRES: the others are closed.
+    virtual runtime::Task<void> remove_unused() = 0;
 
     /// From now on, after a crash too, the store made by open_next is the one in use. Durable at return.
     virtual runtime::Task<void> switch_to_next() = 0;

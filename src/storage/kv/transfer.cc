@@ -94,6 +94,9 @@ private:
 class PairReader {
 public:
     explicit PairReader(const KeyRange& range) : range_(range) {}
+    /// Goes on behind `count` pairs, the last of them under `last_key`.
+    PairReader(const KeyRange& range, uint64_t count, std::string last_key)
+        : range_(range), last_key_(std::move(last_key)), count_(count) {}
 
     /// The pairs of one frame's body, without its kind; valid until the next call.
     Result<const Batch*> read(std::string_view body) {
@@ -118,6 +121,7 @@ public:
     }
 
     uint64_t count() const { return count_; }
+    const std::string& last_key() const { return last_key_; }
 
 private:
     const KeyRange& range_;
@@ -186,14 +190,22 @@ Result<void> import_pairs(const KeyRange& range, const ChunkSource& source,
 
 // The part of PairImporter that holds what the header need not show.
 struct PairImporter::State {
+    explicit State(PairProgress from) : pairs(everything, from.pairs, std::move(from.last_key)), number(from.frames) {}
+
     KeyRange everything;
-    PairReader pairs{everything};
-    uint64_t number = 0;
+    PairReader pairs;
+    uint64_t number;
     bool ended = false;
 };
 
-PairImporter::PairImporter() : state_(std::make_unique<State>()) {}
+PairImporter::PairImporter(PairProgress progress) : state_(std::make_unique<State>(std::move(progress))) {}
+PairImporter::PairImporter(PairImporter&&) noexcept = default;
+PairImporter& PairImporter::operator=(PairImporter&&) noexcept = default;
 PairImporter::~PairImporter() = default;
+
+PairProgress PairImporter::progress() const {
+    return {.frames = state_->number, .pairs = state_->pairs.count(), .last_key = state_->pairs.last_key()};
+}
 
 bool PairImporter::ended() const { return state_->ended; }
 

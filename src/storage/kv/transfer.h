@@ -37,15 +37,28 @@ private:
 /// Writes all frames of a PairExporter to `sink`. Errors: the exporter's, the sink's.
 Result<void> export_pairs(Cursor& pairs, size_t chunk_bytes, const ChunkSink& sink);
 
+/// How far a PairImporter has come: all that it needs to go on from there, in another process if need be.
+struct PairProgress {
+    uint64_t frames = 0;
+    uint64_t pairs = 0;
+    std::string last_key;
+};
+
 /// Takes a PairExporter's frames apart, one whole frame a call, so that whoever receives them keeps the pace.
 class PairImporter {
 public:
-    PairImporter();
+    PairImporter() : PairImporter(PairProgress()) {}
+    /// Goes on behind the frames that `progress` tells of.
+    explicit PairImporter(PairProgress progress);
+    PairImporter(PairImporter&&) noexcept;
+    PairImporter& operator=(PairImporter&&) noexcept;
     ~PairImporter();
 
     /// The pairs of the next frame, checked; valid until the next call. Errors: Corrupt: a damaged, missing or
     /// repeated frame.
     Result<const Batch*> read(std::string_view frame);
+
+    PairProgress progress() const;
 
     /// The last frame has come, and no pair is missing.
     bool ended() const;

@@ -1,0 +1,67 @@
+// CurrentStore: readers see the state in use, and a replaced store stays open exactly as long as somebody reads it.
+#include "cluster/current_store.h"
+
+#include <gtest/gtest.h>
+
+#include "storage/kv/memory_store.h"
+
+namespace polis::cluster {
+namespace {
+
+std::shared_ptr<storage::Store> store_with(std::string_view value) {
+    auto store = std::make_shared<storage::MemoryStore>();
+    storage::Batch batch;
+    batch.put("k", value);
+    EXPECT_TRUE(store->write(batch).has_value());
+    return store;
+}
+
+TEST(CurrentStore, ReadsTheStoreInUse) {
+    CurrentStore current(store_with("old"));
+    const storage::Store& reader = current;
+    EXPECT_EQ(reader.get("k").value(), "old");
+    current.replace(store_with("new"));
+    EXPECT_EQ(reader.get("k").value(), "new");
+    const auto cursor = reader.cursor({});
+    cursor->seek("");
+    EXPECT_EQ(cursor->value(), "new");
+    EXPECT_EQ(reader.view()->get("k").value(), "new");
+}
+
+TEST(CurrentStore, AViewKeepsItsStoreOpenAndTheLastOneClosesIt) {
+    CurrentStore current(store_with("old"));
+    std::weak_ptr<storage::Store> old = current.in_use();
+    auto view = current.view();
+    auto second = view;
+    auto cursor = view->cursor({});
+    current.replace(store_with("new"));
+    EXPECT_EQ(view->get("k").value(), "old");
+    cursor->seek("");
+    EXPECT_EQ(cursor->value(), "old");
+    cursor.reset();
+    view.reset();
+    EXPECT_FALSE(old.expired());
+    second.reset();
+    EXPECT_TRUE(old.expired());
+}
+
+TEST(CurrentStore, ACursorKeepsItsStoreOpen) {
+    CurrentStore current(store_with("old"));
+    std::weak_ptr<storage::Store> old = current.in_use();
+    auto cursor = current.cursor({});
+    current.replace(store_with("new"));
+    cursor->seek("");
+    EXPECT_EQ(cursor->value(), "old");
+    cursor.reset();
+    EXPECT_TRUE(old.expired());
+}
+
+TEST(CurrentStore, WithoutReadersAReplacedStoreClosesAtOnce) {
+    CurrentStore current(store_with("old"));
+    std::weak_ptr<storage::Store> old = current.in_use();
+    current.replace(store_with("new"));
+    EXPECT_TRUE(old.expired());
+}
+
+}  // namespace
+}  // namespace polis::cluster
