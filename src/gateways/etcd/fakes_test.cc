@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include "runtime/sim_world.h"
+
 namespace polis::gateways::fakes {
 namespace {
 
@@ -299,11 +301,12 @@ Task<void> FakeExchange::end() {
 
 namespace {
 
-/// The gateway touches nothing of the world but its reactor.
+/// The gateway touches nothing of the world but its reactor and its chance.
 runtime::World world_of(runtime::Reactor& reactor) {
     alignas(64) static char nothing[64];
-    return {reactor, reinterpret_cast<runtime::Network&>(nothing), reinterpret_cast<runtime::Disk&>(nothing),
-            reinterpret_cast<runtime::Random&>(nothing), reinterpret_cast<runtime::Pool&>(nothing)};
+    static runtime::SimRandom random(1);
+    return {reactor, reinterpret_cast<runtime::Network&>(nothing), reinterpret_cast<runtime::Disk&>(nothing), random,
+            reinterpret_cast<runtime::Pool&>(nothing)};
 }
 
 Task<void> keep_status(rpc::StreamHandler handler, FakeCall& call, std::optional<rpc::Status>& status) {
