@@ -83,9 +83,10 @@ void GroupReplica::start() {
 runtime::Task<void> GroupReplica::stop() {
     stopping_ = true;
     if (alarm_) alarm_->clear();
-    for (const auto& [sequence, pending] : std::map(pending_.all())) {
-        pending_.answer(sequence, pending->was_sent ? Result<Bytes>(fail(Code::Unknown, "the node is stopping"))
-                                                    : Result<Bytes>(fail(Code::Unavailable, "the node is stopping")));
+    for (const auto& pending : pending_.all()) {
+        pending_.answer(pending->sequence, pending->was_sent
+                                               ? Result<Bytes>(fail(Code::Unknown, "the node is stopping"))
+                                               : Result<Bytes>(fail(Code::Unavailable, "the node is stopping")));
     }
     CO_TRY(co_await tasks_.stop());
     if (incoming_ && incoming_->store) CO_TRY(co_await flush_store(*incoming_->store));
@@ -173,7 +174,7 @@ runtime::Task<void> GroupReplica::fetch_entries(LogRange range) {
 
 void GroupReplica::perform(consensus::Deliver& deliver) {
     ENSURE(deliver.ids.size() == deliver.entries.size());
-    for (const consensus::RequestId id : deliver.ids) proposed_.erase(id);
+    for (const consensus::RequestId id : deliver.ids) proposed_.take(id);
     for (Entry& entry : deliver.entries) to_apply_.push_back(std::move(entry));
 }
 

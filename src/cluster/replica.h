@@ -16,6 +16,7 @@
 #include "cluster/peers.h"
 #include "cluster/pending.h"
 #include "cluster/replica_snapshot.h"
+#include "cluster/sequence_table.h"
 #include "cluster/store_shelf.h"
 #include "consensus/log.h"
 #include "runtime/task_group.h"
@@ -209,7 +210,7 @@ private:
     PendingCommands pending_;
     std::vector<std::shared_ptr<PendingCommand>> unsent_;
     std::vector<std::pair<FromOrigin, Bytes>> forwarded_;  // Came from others, to be proposed at the end of the turn.
-    std::unordered_map<consensus::RequestId, FromOrigin> proposed_;
+    SequenceTable<FromOrigin> proposed_;                   // By request.
     consensus::RequestId next_request_ = 1;
     WallTime last_leader_time_;
     Instant next_sweep_;
