@@ -64,6 +64,21 @@ std::optional<Goaway> goaway_in(std::string_view octets) {
     return found;
 }
 
+// The error with which stream `id` was reset, if it was.
+std::optional<uint32_t> reset_of(uint32_t id, std::string_view octets) {
+    while (octets.size() >= frame_header_bytes) {
+        const auto octet = [&](size_t at) { return static_cast<uint32_t>(static_cast<uint8_t>(octets[at])); };
+        const auto four = [&](size_t at) {
+            return octet(at) << 24 | octet(at + 1) << 16 | octet(at + 2) << 8 | octet(at + 3);
+        };
+        const size_t size = octet(0) << 16 | octet(1) << 8 | octet(2);
+        if (octets.size() < frame_header_bytes + size) break;
+        if (octet(3) == NGHTTP2_RST_STREAM && four(5) == id) return four(frame_header_bytes);
+        octets.remove_prefix(frame_header_bytes + size);
+    }
+    return std::nullopt;
+}
+
 class Abuse : public testing::SimServer {
 protected:
     void SetUp() override {
@@ -272,6 +287,36 @@ TEST_F(Abuse, HeaderListOverTheLimitIsRefusedAlone) {
     ASSERT_TRUE(send(octets));
     EXPECT_FALSE(closed_within(5s));
     EXPECT_TRUE(received_.contains("431"));
+}
+
+// RFC 9113, 8.1.1: a proxy in front might have read another length than we do; what is smuggled that way must not be answered.
+TEST_F(Abuse, BodiesOfAnotherLengthThanAnnouncedAreRefusedAlone) {
+    const auto post = [](std::string_view length) {
+        return field(":method", "POST") + field(":scheme", "http") + field(":path", "/echo") +
+               field(":authority", "a") + field("content-length", length);
+    };
+    const uint8_t end = NGHTTP2_FLAG_END_STREAM;
+    const uint8_t whole_head = NGHTTP2_FLAG_END_HEADERS;
+    std::string octets = hello();
+    octets += frame(NGHTTP2_HEADERS, whole_head, 1, post("5")) + frame(NGHTTP2_DATA, end, 1, "1234");
+    octets += frame(NGHTTP2_HEADERS, whole_head, 3, post("5")) + frame(NGHTTP2_DATA, 0, 3, "1234");
+    octets += frame(NGHTTP2_DATA, end, 3, "56");
+    octets += frame(NGHTTP2_HEADERS, whole_head | end, 5, post("5"));
+    octets += frame(NGHTTP2_HEADERS, whole_head, 7, post("5")) + frame(NGHTTP2_DATA, 0, 7, "1234");
+    octets += frame(NGHTTP2_HEADERS, whole_head | end, 7, field("x", "trailer"));
+    octets += frame(NGHTTP2_HEADERS, whole_head, 9, post("5,5")) + frame(NGHTTP2_DATA, end, 9, "12345");
+    octets += frame(NGHTTP2_HEADERS, whole_head, 11, post("5")) + frame(NGHTTP2_DATA, 0, 11, "12");
+    octets += frame(NGHTTP2_DATA, end, 11, "345");
+    octets += frame(NGHTTP2_HEADERS, whole_head | end, 13, post("0"));
+    connect();
+    ASSERT_TRUE(send(octets));
+    EXPECT_FALSE(closed_within(2s));
+    for (const uint32_t id : {1u, 3u, 5u, 7u, 9u}) EXPECT_EQ(reset_of(id, received_), NGHTTP2_PROTOCOL_ERROR) << id;
+    EXPECT_EQ(reset_of(11, received_), std::nullopt);
+    EXPECT_EQ(reset_of(13, received_), std::nullopt);
+    EXPECT_TRUE(received_.contains("12345"));
+    EXPECT_FALSE(received_.contains("123456"));
+    EXPECT_EQ(service_.running, 0);
 }
 
 TEST_F(Abuse, WrongPrefaceIsEnded) {

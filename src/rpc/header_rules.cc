@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 namespace polis::rpc {
 namespace {
@@ -35,7 +36,7 @@ bool HeaderRules::admit(std::string_view name, std::string_view value) {
         malformed_ = regular_began_ || !admit_pseudo(name, value);
     } else {
         regular_began_ = true;
-        malformed_ = !is_regular(name, value);
+        malformed_ = !is_regular(name, value) || (name == "content-length" && !admit_content_length(value));
     }
     return !malformed_;
 }
@@ -52,6 +53,15 @@ bool HeaderRules::admit_pseudo(std::string_view name, std::string_view value) {
     if (seen_ & bit) return false;
     seen_ |= bit;
     return !value.empty() || name == ":authority";
+}
+
+bool HeaderRules::admit_content_length(std::string_view value) {
+    uint64_t bytes = 0;
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), bytes);
+    // Digits alone: no sign, no list of equal values, which only a proxy would make. And said once.
+    if (error != std::errc() || end != value.data() + value.size() || content_length_) return false;
+    content_length_ = bytes;
+    return true;
 }
 
 bool HeaderRules::is_complete() const { return !malformed_ && (seen_ & required) == required; }

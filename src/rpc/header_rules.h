@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace polis::rpc {
@@ -16,11 +17,15 @@ public:
     bool admit_trailer(std::string_view name, std::string_view value);
     /// After the last field: everything that a request must have has come.
     bool is_complete() const;
+    /// How long the body is to be (section 8.1.1), if the head says so.
+    std::optional<uint64_t> content_length() const { return content_length_; }
 
 private:
     bool admit_pseudo(std::string_view name, std::string_view value);
+    bool admit_content_length(std::string_view value);
 
     uint8_t seen_ = 0;  // Pseudo-fields, a bit each.
+    std::optional<uint64_t> content_length_;
     bool regular_began_ = false;
     bool malformed_ = false;
 };

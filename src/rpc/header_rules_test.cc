@@ -53,6 +53,19 @@ TEST(HeaderRules, RefuseMalformedHeads) {
     EXPECT_TRUE(refused("te", "gzip"));
 }
 
+TEST(HeaderRules, TakeAContentLengthInDigitsOnce) {
+    HeaderRules rules = complete_head();
+    EXPECT_EQ(rules.content_length(), std::nullopt);
+    EXPECT_TRUE(rules.admit("content-length", "18446744073709551615"));
+    EXPECT_EQ(rules.content_length(), UINT64_MAX);
+    EXPECT_FALSE(rules.admit("content-length", "18446744073709551615"));
+    for (const char* wrong : {"", "-1", "+1", "1 ", " 1", "0x1", "1,1", "18446744073709551616", "1.0"}) {
+        HeaderRules others = complete_head();
+        EXPECT_FALSE(others.admit("content-length", wrong)) << wrong;
+        EXPECT_FALSE(others.is_complete());
+    }
+}
+
 TEST(HeaderRules, RefusePseudoFieldsAfterOthers) {
     HeaderRules rules = complete_head();
     EXPECT_TRUE(rules.admit("a", "b"));

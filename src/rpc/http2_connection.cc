@@ -106,8 +106,7 @@ int Http2Connection::frame_received(const nghttp2_frame& frame) {
     switch (frame.hd.type) {
         case NGHTTP2_HEADERS: end_of_headers(frame); break;
         case NGHTTP2_DATA:
-            if (!ends_stream(frame)) break;
-            if (Http2Stream* stream = stream_of(frame.hd.stream_id)) stream->take_end();
+            if (ends_stream(frame)) end_of_body(frame.hd.stream_id);
             break;
         case NGHTTP2_SETTINGS: settings_received_ = true; break;
         case NGHTTP2_PING: return ping_received(frame);
@@ -118,16 +117,25 @@ int Http2Connection::frame_received(const nghttp2_frame& frame) {
 
 void Http2Connection::end_of_headers(const nghttp2_frame& frame) {
     const bool request = frame.headers.cat == NGHTTP2_HCAT_REQUEST;
-    const bool well_formed =
-        request ? head_.rules.is_complete() : ends_stream(frame) && head_.rules.admit_trailer("x", "");
+    const bool is_empty = ends_stream(frame) && head_.rules.content_length().value_or(0) == 0;
+    const bool well_formed = request ? head_.rules.is_complete() && (is_empty || !ends_stream(frame))
+                                     : ends_stream(frame) && head_.rules.admit_trailer("x", "");
     if (!well_formed) {
         (void)nghttp2_submit_rst_stream(raw(), NGHTTP2_FLAG_NONE, frame.hd.stream_id, NGHTTP2_PROTOCOL_ERROR);
     } else if (request) {
         dispatch(ends_stream(frame));
+        if (Http2Stream* stream = stream_of(frame.hd.stream_id)) stream->expect_body(head_.rules.content_length());
     } else {
-        if (Http2Stream* stream = stream_of(frame.hd.stream_id)) stream->take_end();
+        end_of_body(frame.hd.stream_id);
     }
     head_ = RequestHead();
+}
+
+void Http2Connection::end_of_body(int32_t id) {
+    Http2Stream* const stream = stream_of(id);
+    if (!stream) return;
+    if (stream->is_body_whole()) return stream->take_end();
+    (void)nghttp2_submit_rst_stream(raw(), NGHTTP2_FLAG_NONE, id, NGHTTP2_PROTOCOL_ERROR);
 }
 
 int Http2Connection::ping_received(const nghttp2_frame& frame) {

@@ -42,6 +42,8 @@ private:
     int ping_received(const nghttp2_frame& frame);
     void keep_field(nghttp2_rcbuf* name, nghttp2_rcbuf* value);
     void end_of_headers(const nghttp2_frame& frame);
+    /// A body shorter than its content-length makes the request malformed (RFC 9113, section 8.1.1).
+    void end_of_body(int32_t id);
     void dispatch(bool ended);
     void dispatch_grpc();
     void dispatch_http(bool ended);

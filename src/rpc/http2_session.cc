@@ -69,9 +69,11 @@ struct Http2Session::Callbacks {
     static int data(nghttp2_session* raw, uint8_t, int32_t id, const uint8_t* octets, size_t size, void* user) {
         Http2Session& self = of(user);
         self.unreturned_bytes_ += size;
-        if (Http2Stream* stream = self.stream_of(id)) {
+        Http2Stream* const stream = self.stream_of(id);
+        if (stream && stream->count_body(size)) {
             stream->take_data({reinterpret_cast<const char*>(octets), size});
         } else {
+            if (stream) (void)nghttp2_submit_rst_stream(raw, NGHTTP2_FLAG_NONE, id, NGHTTP2_PROTOCOL_ERROR);
             (void)nghttp2_session_consume_stream(raw, id, size);
         }
         self.return_credit();

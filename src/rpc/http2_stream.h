@@ -4,6 +4,7 @@
 #include <nghttp2/nghttp2.h>
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -36,6 +37,16 @@ public:
     int32_t id() const { return id_; }
     bool closed() const { return closed_; }
     bool remote_ended() const { return remote_ended_; }
+
+    /// The request's head says how long its body is.
+    void expect_body(std::optional<uint64_t> bytes) { expected_bytes_ = bytes; }
+    /// The session tells of octets before they are taken. False if they are more than was said.
+    bool count_body(size_t bytes) {
+        body_bytes_ += bytes;
+        return !expected_bytes_ || body_bytes_ <= *expected_bytes_;
+    }
+    /// At the body's end: no octet is missing.
+    bool is_body_whole() const { return !expected_bytes_ || body_bytes_ == *expected_bytes_; }
 
     /// nghttp2 asks what can be sent, then for the octets.
     ssize_t pull(size_t bytes_max, uint32_t& flags);
@@ -88,6 +99,8 @@ private:
     int32_t id_;
     uint32_t users_ = 0;
     size_t held_bytes_ = 0;
+    uint64_t body_bytes_ = 0;  // Received.
+    std::optional<uint64_t> expected_bytes_;
     SendQueue queue_;
     runtime::Completion<void>* reader_ = nullptr;
     runtime::Completion<void>* writer_ = nullptr;
