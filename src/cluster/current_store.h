@@ -1,8 +1,9 @@
 // CurrentStore: the one store that readers of a replica know, whichever store lies behind it.
 #pragma once
 
+#include <atomic>
 #include <memory>
-#include <mutex>
+#include <utility>
 
 #include "storage/kv/store.h"
 
@@ -15,14 +16,10 @@ class CurrentStore : public storage::Store {
 public:
     explicit CurrentStore(std::shared_ptr<storage::Store> store) : store_(std::move(store)) {}
 
-    std::shared_ptr<storage::Store> in_use() const {
-        const std::lock_guard lock(mutex_);
-        return store_;
-    }
+    std::shared_ptr<storage::Store> in_use() const { return store_.load(); }
     /// Returns the one that was in use.
     std::shared_ptr<storage::Store> replace(std::shared_ptr<storage::Store> next) {
-        const std::lock_guard lock(mutex_);
-        return std::exchange(store_, std::move(next));
+        return store_.exchange(std::move(next));
     }
 
     Result<std::optional<std::string>> get(std::string_view key) const override { return in_use()->get(key); }
@@ -43,8 +40,7 @@ public:
     Usage usage() const override { return in_use()->usage(); }
 
 private:
-    mutable std::mutex mutex_;
-    std::shared_ptr<storage::Store> store_;
+    std::atomic<std::shared_ptr<storage::Store>> store_;  // Read on the pool's threads, too.
 };
 
 }  // namespace polis::cluster
