@@ -187,10 +187,12 @@ protected:
     using Chain = Result<std::vector<security::CertificateSummary>>;
     static WallTime at(int days) { return {std::chrono::days(20'000 + days)}; }
     static security::CertificateSummary certificate() {
-        return {.common_name = "a",
-                .names = {"10.0.0.1", "a.example", "*.wild.example"},
-                .not_before = at(0),
-                .not_after = at(365)};
+        security::CertificateSummary summary;
+        summary.common_name = "a";
+        summary.names = {"10.0.0.1", "a.example", "*.wild.example"};
+        summary.not_before = at(0);
+        summary.not_after = at(365);
+        return summary;
     }
     static Finding check(WallTime now, const std::vector<std::string>& names = {"a.example"}) {
         return check_certificate("f", Chain(std::vector{certificate()}), names, now);

@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/entry.h"
 #include "base/result.h"
+#include "base/time.h"
 #include "storage/kv/store.h"
 #include "storage/kv/transfer.h"
 

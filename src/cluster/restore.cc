@@ -28,6 +28,7 @@ runtime::Task<void> restore_node(runtime::World world, const HostOptions& option
     CO_TRY(fill(*store));
     storage::Overlay overlay(*store);
     save_applied_state(state, overlay);
+    CO_TRY(store->flush());  // Behind with its compaction after so much, it would refuse one write more.
     CO_TRY(store->write(overlay.batch()));
     CO_TRY(store->flush());
     co_return co_await save_identity(world, identity);

@@ -65,7 +65,9 @@ TEST(SequenceTable, AgreesWithAMap) {
                 model.erase(number);
             }
             ASSERT_EQ(table.size(), model.size()) << "seed " << seed;
-            if (!model.empty()) EXPECT_EQ(table.lowest(), model.begin()->first) << "seed " << seed;
+            if (!model.empty()) {
+                EXPECT_EQ(table.lowest(), model.begin()->first) << "seed " << seed;
+            }
         }
         std::vector<std::pair<uint64_t, uint64_t>> seen;
         table.for_each([&](uint64_t number, uint64_t value) { seen.emplace_back(number, value); });

@@ -28,6 +28,7 @@
 namespace polis::node {
 namespace {
 
+constexpr auto hand_over_time = std::chrono::milliseconds(500);
 constexpr auto drain_time = std::chrono::milliseconds(500);
 
 std::unique_ptr<runtime::IoThreads> make_io_threads(runtime::AsioReactor& reactor, int64_t threads) {
@@ -152,6 +153,7 @@ private:
     runtime::Task<void> close() {
         log::info("stopping");
         if (gateway_) gateway_->set_serving(false);
+        if (host_) CO_TRY(co_await host_->hand_over(reactor_.now() + hand_over_time));
         if (server_) {
             CO_TRY(co_await server_->drain(reactor_.now() + drain_time));
             CO_TRY(co_await server_->stop());

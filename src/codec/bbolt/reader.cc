@@ -316,6 +316,10 @@ private:
         if (header.id != id || header.flags != bbolt_freelist_page || pages > meta.high_water - id) {
             return damaged_page(id, "is no freelist");
         }
+        if (pages * meta.page_bytes > reader_.limits_.page_bytes_max) {
+            return fail(Code::Invalid, "the freelist of the bbolt file has " + std::to_string(pages * meta.page_bytes) +
+                                           " bytes, the limit is " + std::to_string(reader_.limits_.page_bytes_max));
+        }
         if (!used.take(id, pages)) return damaged_page(id, "is used twice");
         // A count that does not fit its 16 bits stands before the ids.
         const bool counted_apart = header.count == 0xffff;

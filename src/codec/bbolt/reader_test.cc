@@ -291,6 +291,24 @@ TEST(BboltReader, RefusesAFreelistThatListsAUsedPage) {
     }
 }
 
+TEST(BboltReader, BoundsTheSizeOfTheFreelist) {
+    constexpr size_t size = 16384;
+    std::string file = file_with_large_pages();
+    file.resize(7 * size);
+    std::string freelist;
+    append_bbolt(freelist, BboltPageHeader{.id = 5, .flags = bbolt_freelist_page, .count = 1, .overflow = 1});
+    append_bbolt(freelist, uint64_t{4});
+    file.replace(5 * size, freelist.size(), freelist);
+    const BboltMeta meta{
+        .page_bytes = size, .root = 3, .root_sequence = 0, .freelist = 5, .high_water = 7, .transaction = 6};
+    set_meta(file, 0, meta, size);
+    const BboltMemorySource source(file);
+    EXPECT_TRUE(summarize(BboltReader::open(source, {.page_bytes_max = 2 * size}).value()).has_value());
+    const Result<BboltSummary> refused = summarize(BboltReader::open(source, {.page_bytes_max = size}).value());
+    ASSERT_FALSE(refused.has_value());
+    EXPECT_EQ(refused.error().code, Code::Invalid);
+}
+
 TEST(BboltReader, RefusesAFreelistLongerThanItsPage) {
     std::string file = file_with_large_pages();
     set(file, 2 * 16384 + 10, uint16_t{0xffff});

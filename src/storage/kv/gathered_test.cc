@@ -60,7 +60,9 @@ TEST(FinalChanges, AgreeWithAMapThatTookTheChangesInOrder) {
         ASSERT_NE(expected, model.end());
         EXPECT_EQ(change.key, expected->first);
         EXPECT_EQ(change.removed, !expected->second);
-        if (expected->second) EXPECT_EQ(change.value, *expected->second);
+        if (expected->second) {
+            EXPECT_EQ(change.value, *expected->second);
+        }
         ++expected;
     }
     EXPECT_EQ(expected, model.end());

@@ -55,7 +55,9 @@ TEST(PairImporter, NoticesFramesThatAreLostDoubledOrCut) {
     for (size_t at = 0; at < frames.size(); ++at) {
         PairImporter importer;
         for (size_t before = 0; before < at; ++before) pairs_in(importer, frames[before]);
-        if (at > 0) EXPECT_EQ(importer.read(frames[at - 1]).error().code, Code::Corrupt) << "doubled " << at;
+        if (at > 0) {
+            EXPECT_EQ(importer.read(frames[at - 1]).error().code, Code::Corrupt) << "doubled " << at;
+        }
         if (at + 1 < frames.size()) {
             EXPECT_EQ(importer.read(frames[at + 1]).error().code, Code::Corrupt) << "lost " << at;
         }
