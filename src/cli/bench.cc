@@ -57,7 +57,7 @@ void add_options(CLI::App& bench, Load& load) {
     bench.add_option("--value-bytes", load.value_bytes, "Size of a value")->check(CLI::Range(0, 1 << 30));
     bench.add_option("--keys", load.keys, "How many different keys")->check(CLI::Range(1, 1 << 30));
     bench.add_option("--range-keys", load.range_keys, "Keys in a range")->check(CLI::Range(1, 1 << 30));
-    bench.add_option("--prefix", load.prefix, "Where the keys lie");
+    bench.add_option("--key-prefix", load.prefix, "Where the keys lie");
     bench.add_flag("--sequential", load.sequential, "Puts take the keys in order");
     bench.add_flag("--prepared", load.prepared, "The keys to be read are there already (from a run with --seconds 0)");
 }

@@ -7,7 +7,9 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <algorithm>
+#include <functional>
 #include <map>
+#include <vector>
 
 #include "cli/command.h"
 #include "cli/completion.h"
@@ -38,7 +40,12 @@ protected:
         return true;
     }
 
-    static void drop_callbacks(CLI::App& app) {
+    // Not called, but kept: they own what the options write to.
+    struct Opened : CLI::App {
+        static constexpr auto callback_of_app() { return &Opened::final_callback_; }
+    };
+    void drop_callbacks(CLI::App& app) {
+        kept_.push_back(app.*Opened::callback_of_app());
         app.callback([] {});
         for (CLI::App* command : app.get_subcommands([](CLI::App*) { return true; })) drop_callbacks(*command);
     }
@@ -47,6 +54,7 @@ protected:
     Globals globals_;
     int exit_code_ = 0;
     CommandRow root_;
+    std::vector<std::function<void()>> kept_;
 };
 
 std::string without_backslashes(std::string text) {

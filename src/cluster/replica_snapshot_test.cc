@@ -91,6 +91,7 @@ TEST(ReplicaSnapshot, OneThatCannotBeUsedChangesNothing) {
     storage::Overlay rows(crafted);
     AppliedState state;
     state.position = {LogIndex(1'000'000), cluster.node(leader).replica().leadership().ballot};
+    state.membership = cluster.node(leader).replica().membership();
     save_applied_state(state, rows);
     rows.put(origin_row(NodeId{99}), "\xff");
     ASSERT_TRUE(crafted.write(rows.batch()));
