@@ -234,7 +234,8 @@ class Background:
                                         stderr=subprocess.DEVNULL, cwd=owner.cluster.folder, errors='surrogateescape',
                                         env={'PATH': os.environ['PATH'], 'ETCDCTL_API': '3', **variables})
         self.arrived = threading.Condition()
-        threading.Thread(target=self.read, daemon=True).start()
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
         if stdin:
             self.type(stdin)
 
@@ -257,12 +258,13 @@ class Background:
             return list(self.lines)
 
     def finish(self, count, seconds=10, wait=False):
-        """Waits for so many lines, ends it (or lets it end by itself), and records what it printed."""
+        """Waits for so many lines, ends it (or lets it end by itself), and records what it printed. One that was refused prints more
+        than was waited for, and ends: it is given a moment to."""
         self.expect(count, seconds)
-        if wait:
-            try:
-                self.process.wait(seconds)
-            except subprocess.TimeoutExpired:
+        try:
+            self.process.wait(seconds if wait else 0.5)
+        except subprocess.TimeoutExpired:
+            if wait:
                 self.owner.lines.append(f'  did not end within {seconds} s')
         self.close()
         self.owner.note('$ etcdctl ' + ' '.join(map(shown, self.words)))
@@ -275,10 +277,11 @@ class Background:
         return self.lines
 
     def close(self):
-        """Ends it."""
+        """Ends it; all that it printed has been read then."""
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        self.reader.join()
 
 
 class Stream:
