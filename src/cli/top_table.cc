@@ -61,6 +61,7 @@ std::vector<TopRow> top_rows(const std::vector<MemberLook>& before, const std::v
         }
         rows.push_back(std::move(row));
     }
+    std::ranges::sort(rows, {}, &TopRow::name);  // The same place each time, which members' ids would not give.
     return rows;
 }
 
