@@ -66,8 +66,9 @@ void try_parts(std::string_view octets) {
         expect(decode_meta_command(encode_meta_command(*command)).has_value());
     }
     if (const auto reply = decode_meta_reply(whole)) expect(decode_meta_reply(encode_meta_reply(reply)).has_value());
-    if (const auto question = decode_join_question(whole)) expect(decode_join_question(encode(*question)) == *question);
-    if (const auto answer = decode_join_answer(whole)) expect(decode_join_answer(encode(*answer)) == *answer);
+    if (const auto question = decode_join_question(whole))
+        expect(*decode_join_question(encode(*question)) == *question);
+    if (const auto answer = decode_join_answer(whole)) expect(*decode_join_answer(encode(*answer)) == *answer);
     if (const auto chunk = decode_snapshot_chunk(whole)) {
         storage::PairImporter importer;
         (void)importer.read(chunk->frame).has_value();
