@@ -75,7 +75,7 @@ std::vector<Option> storage_options() {
     return {
         option("storage.keep_entries", &C::keep_entries, "Applied log entries kept for followers to catch up.", "", 1),
         option("storage.flush_entries", &C::flush_entries, "Applied entries between two flushes of the store.", "", 1),
-        option("storage.segment_bytes", &C::segment_bytes, "Size of a log segment.", "bytes", 1 << 20, 1ll << 32),
+        option("storage.segment_bytes", &C::segment_bytes, "Size of a log segment.", "bytes", 1 << 20, 1 << 30),
         option("storage.write_buffer_bytes", &C::write_buffer_bytes, "Of the store's memory for new writes.", "bytes",
                1 << 20),
         option("storage.block_cache_bytes", &C::block_cache_bytes, "Of the store's cache.", "bytes", 1 << 20),

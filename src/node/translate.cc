@@ -45,7 +45,8 @@ cluster::HostOptions host_options_of(const Config& config) {
     host.replica.flush_entries = static_cast<uint64_t>(config.flush_entries);
     host.replica.lease_reads = config.lease_reads;
     host.replica.propose_timeout = seconds(5) + 2 * host.timing.election_timeout;  // As etcd's request timeout.
-    host.wal.segment_bytes = static_cast<uint64_t>(config.segment_bytes);
+    host.wal.segment_bytes =
+        static_cast<uint64_t>(config.segment_bytes) / 4096 * 4096;  // Whole blocks, as the log demands.
     host.timing.cache_bytes_max = log_cache_bytes;
     host.coord_store.write_buffer_bytes = static_cast<uint64_t>(config.write_buffer_bytes);
     host.coord_store.block_cache_bytes = static_cast<uint64_t>(config.block_cache_bytes);

@@ -81,58 +81,56 @@ TEST(IoThreads, DeliversWhatWasWrittenBeforeItEnds) {
     EXPECT_TRUE(run(reactor, read_to_end(*client)).value() == octets);
 }
 
+// One connection from a client of the reactor itself to an end that a thread serves.
+class OneIoThread : public ::testing::Test {
+protected:
+    OneIoThread() {
+        const auto listener = network_.listen({"127.0.0.1", 0}, nullptr);
+        auto pair = run(reactor_, connect_pair(clients_, **listener));
+        EXPECT_TRUE(pair.has_value());
+        if (pair) pair_ = *std::move(pair);
+    }
+
+    AsioReactor reactor_;
+    AsioNetwork clients_{reactor_};
+    IoThreads network_{reactor_, 1};
+    Pair pair_;
+};
+
 // A client that sends octet by octet to somebody who does not read must not cost more than what it sent.
-TEST(IoThreads, SmallPiecesArePutTogether) {
-    AsioReactor reactor;
-    AsioNetwork clients(reactor);
-    IoThreads network(reactor, 1);
-    const auto listener = network.listen({"127.0.0.1", 0}, nullptr);
-    auto pair = run(reactor, connect_pair(clients, **listener));
-    ASSERT_TRUE(pair.has_value());
+TEST_F(OneIoThread, SmallPiecesArePutTogether) {
     const std::string octets = pattern(3000);
-    for (const char octet : octets) EXPECT_TRUE(run(reactor, pair->client->write(std::string(1, octet))));
-    EXPECT_TRUE(run(reactor, read_exactly(*pair->server, octets.size())).value() == octets);
+    for (const char octet : octets) EXPECT_TRUE(run(reactor_, pair_.client->write(std::string(1, octet))));
+    EXPECT_TRUE(run(reactor_, read_exactly(*pair_.server, octets.size())).value() == octets);
 }
 
-TEST(IoThreads, ClosedStreamGivesNothingThatCameBefore) {
-    AsioReactor reactor;
-    AsioNetwork clients(reactor);
-    IoThreads network(reactor, 1);
-    const auto listener = network.listen({"127.0.0.1", 0}, nullptr);
-    auto pair = run(reactor, connect_pair(clients, **listener));
-    ASSERT_TRUE(pair.has_value());
-    EXPECT_TRUE(run(reactor, pair->client->write("ab")));
-    EXPECT_EQ(run(reactor, read_exactly(*pair->server, 1)).value(), "a");
-    pair->server->close();
-    EXPECT_EQ(run(reactor, read_exactly(*pair->server, 1)).error().code, Code::Io);
-    EXPECT_EQ(run(reactor, pair->server->write("c")).error().code, Code::Io);
+TEST_F(OneIoThread, ClosedStreamGivesNothingThatCameBefore) {
+    EXPECT_TRUE(run(reactor_, pair_.client->write("ab")));
+    EXPECT_EQ(run(reactor_, read_exactly(*pair_.server, 1)).value(), "a");
+    pair_.server->close();
+    EXPECT_EQ(run(reactor_, read_exactly(*pair_.server, 1)).error().code, Code::Io);
+    EXPECT_EQ(run(reactor_, pair_.server->write("c")).error().code, Code::Io);
 }
 
-TEST(IoThreads, WriterOfAnAcceptedStreamWaitsWhileThePeerDoesNotRead) {
-    AsioReactor reactor;
-    AsioNetwork clients(reactor);
-    IoThreads network(reactor, 1);
-    const auto listener = network.listen({"127.0.0.1", 0}, nullptr);
-    auto pair = run(reactor, connect_pair(clients, **listener));
-    ASSERT_TRUE(pair.has_value());
+TEST_F(OneIoThread, WriterOfAnAcceptedStreamWaitsWhileThePeerDoesNotRead) {
     size_t written = 0;
-    TaskGroup group(reactor);
+    TaskGroup group(reactor_);
     constexpr size_t chunks = 1000;
     group.spawn("write", [](Stream& stream, size_t& count) -> Task<void> {
         const std::string chunk(100'000, 'x');
         for (; count < chunks; ++count) CO_TRY(co_await stream.write(chunk));
         co_return co_await stream.finish();
-    }(*pair->server, written));
+    }(*pair_.server, written));
     size_t before = 1;
     // Until it stands still, well before the end.
     for (int quiet = 0; quiet < 3;) {
-        EXPECT_TRUE(run(reactor, sleep_for(std::chrono::milliseconds(50))));
+        EXPECT_TRUE(run(reactor_, sleep_for(std::chrono::milliseconds(50))));
         quiet = written == before ? quiet + 1 : 0;
         before = written;
     }
     EXPECT_LT(written, chunks / 2);
-    EXPECT_EQ(run(reactor, read_to_end(*pair->client)).value().size(), chunks * 100'000);
-    EXPECT_TRUE(run(reactor, group.join()));
+    EXPECT_EQ(run(reactor_, read_to_end(*pair_.client)).value().size(), chunks * 100'000);
+    EXPECT_TRUE(run(reactor_, group.join()));
 }
 
 TEST(Mailbox, RunsATurnsWorkInOrderOnTheOtherReactor) {

@@ -11,8 +11,8 @@ class Clocks:
     """A file of an offset for each node, and the words before a command that let it read this clock."""
 
     def __init__(self, folder, count):
-        self.library = folder / 'shifted_clock.so'
-        subprocess.run(['g++', '-shared', '-fPIC', '-O1', '-std=c++20', '-o', self.library, HERE / 'shifted_clock.cc', '-ldl'], check=True)
+        self.shim = folder / 'shifted_clock.so'
+        subprocess.run(['g++', '-shared', '-fPIC', '-O1', '-std=c++20', '-o', self.shim, HERE / 'shifted_clock.cc', '-ldl'], check=True)
         self.files = [folder / f'clock{number}' for number in range(1, count + 1)]
         for number in range(count):
             self.files[number].write_bytes(struct.pack('q', 0))
@@ -20,7 +20,7 @@ class Clocks:
 
     def wrapper(self, index):
         """Words before a command that give it the node's clock."""
-        return ['env', f'LD_PRELOAD={self.library}', f'SHIFTED_CLOCK={self.files[index]}']
+        return ['env', f'LD_PRELOAD={self.shim}', f'SHIFTED_CLOCK={self.files[index]}']
 
     def set(self, index, seconds):
         """Sets a node's clock to now plus so many seconds; AssertionError if a program does not see that."""

@@ -46,6 +46,13 @@ Read read_body(const Http1Head& head, std::string_view octets, size_t piece) {
     }
 }
 
+void check_body(const Http1Head& head, std::string_view octets, size_t piece) {
+    const Read one = read_body(head, octets, octets.size() + 1);
+    const Read other = read_body(head, octets, piece);
+    ENSURE(one.refused == other.refused && one.ended == other.ended);
+    if (one.refused == 0) ENSURE(one.body == other.body && one.consumed == other.consumed);
+}
+
 void check_rewritten(const Http1Request& request) {
     const Result<std::string> again = http1_request_head(request.method, request.target, request.fields);
     ENSURE(again.has_value());
@@ -74,17 +81,26 @@ void check_request(std::string_view octets, size_t piece) {
     ENSURE(request.fields == (*in_pieces)->fields && request.head_bytes == (*in_pieces)->head_bytes);
     check_rewritten(request);
 
-    const std::string_view rest = octets.substr(request.head_bytes);
-    const Read one = read_body(request, rest, rest.size() + 1);
-    const Read other = read_body(request, rest, piece);
-    ENSURE(one.refused == other.refused && one.ended == other.ended);
-    if (one.refused == 0) ENSURE(one.body == other.body && one.consumed == other.consumed);
+    check_body(request, octets.substr(request.head_bytes), piece);
 }
 
 void check_response(std::string_view octets, std::string_view method, size_t piece) {
-    Http1HeadParser parser(limits);
-    const auto response = parser.response(octets, method);
-    if (response && *response) (void)read_body(**response, octets.substr((*response)->head_bytes), piece);
+    Http1HeadParser whole(limits);
+    const auto at_once = whole.response(octets, method);
+    Http1HeadParser split(limits);
+    Http1Parsed<Http1Response> in_pieces = std::nullopt;
+    for (size_t visible = 0; visible < octets.size() && in_pieces && !*in_pieces;) {
+        visible = std::min(octets.size(), visible + piece);
+        in_pieces = split.response(octets.substr(0, visible), method);
+    }
+    ENSURE(at_once.has_value() == in_pieces.has_value());
+    if (!at_once) return;
+    ENSURE(at_once->has_value() == in_pieces->has_value());
+    if (!*at_once) return;
+    const Http1Response& response = **at_once;
+    ENSURE(response.status == (*in_pieces)->status && response.fields == (*in_pieces)->fields);
+    ENSURE(response.head_bytes == (*in_pieces)->head_bytes);
+    check_body(response, octets.substr(response.head_bytes), piece);
 }
 
 }  // namespace

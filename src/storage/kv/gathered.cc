@@ -10,8 +10,8 @@ namespace {
 
 class KeepingCursor final : public Cursor {
 public:
-    KeepingCursor(std::shared_ptr<const View> view, const KeyRange& range)
-        : view_(std::move(view)), cursor_(view_->cursor(range)) {}
+    KeepingCursor(std::shared_ptr<const Readable> base, const KeyRange& range)
+        : base_(std::move(base)), cursor_(base_->cursor(range)) {}
 
     void seek(std::string_view key) override { cursor_->seek(key); }
     void seek_before(std::string_view key) override { cursor_->seek_before(key); }
@@ -23,7 +23,7 @@ public:
     Result<void> status() const override { return cursor_->status(); }
 
 private:
-    const std::shared_ptr<const View> view_;
+    const std::shared_ptr<const Readable> base_;
     const std::unique_ptr<Cursor> cursor_;
 };
 
@@ -61,8 +61,8 @@ PatchedView::PatchedView(std::shared_ptr<const View> base, const Batch& batch)
     }
 }
 
-std::unique_ptr<Cursor> cursor_keeping(std::shared_ptr<const View> view, const KeyRange& range) {
-    return std::make_unique<KeepingCursor>(std::move(view), range);
+std::unique_ptr<Cursor> cursor_keeping(std::shared_ptr<const Readable> base, const KeyRange& range) {
+    return std::make_unique<KeepingCursor>(std::move(base), range);
 }
 
 }  // namespace polis::storage

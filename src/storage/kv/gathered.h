@@ -33,7 +33,7 @@ private:
     Overlay overlay_;
 };
 
-/// A cursor over `view` that keeps it alive.
-std::unique_ptr<Cursor> cursor_keeping(std::shared_ptr<const View> view, const KeyRange& range);
+/// A cursor over `base` that keeps it alive.
+std::unique_ptr<Cursor> cursor_keeping(std::shared_ptr<const Readable> base, const KeyRange& range);
 
 }  // namespace polis::storage
