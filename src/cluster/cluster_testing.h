@@ -130,6 +130,8 @@ public:
     void adjust(std::function<void(HostOptions&)> adjust) { adjust_ = std::move(adjust); }
     /// True once the node's host has opened (or failed to).
     bool is_open(int number) { return node(number).alive() && node(number).opened().has_value(); }
+    /// Whether the node knows where clients reach each member, which members say only after they have started.
+    bool all_published(int number);
     Result<void> restore(int number, const std::function<Result<void>(storage::Store&)>& fill);
     /// A further node that is not a founder; returns its number. Its peer URL is url_of(number).
     int add_node();

@@ -153,6 +153,7 @@ int SimCluster::add_node() {
 HostOptions SimCluster::options_of(int number) const {
     HostOptions options;
     options.advertised_peer_urls = {url_of(number)};
+    options.advertised_client_urls = {"http://client" + std::to_string(number) + ":2379"};
     for (int founder = 1; founder <= founders_; ++founder) {
         options.initial.emplace("n" + std::to_string(founder), url_of(founder));
     }
@@ -171,6 +172,11 @@ void SimCluster::start_joining(int number) {
     HostOptions options = options_of(number);
     options.join = true;
     node(number).start(std::move(options));
+}
+
+bool SimCluster::all_published(int number) {
+    const std::vector<Member> members = node(number).host().members();
+    return std::ranges::none_of(members, [](const Member& member) { return member.client_urls.empty(); });
 }
 
 bool SimCluster::eventually(const std::function<bool()>& condition, Duration limit) {

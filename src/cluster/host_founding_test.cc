@@ -31,6 +31,20 @@ TEST_P(HostFounding, NobodyTakesPartBeforeAllFoundersWereThere) {
     EXPECT_EQ(cluster.propose(1, "k=v").value(), "1");
 }
 
+// Whoever lists the members right after the first election must find each by its name, also those that have not said it themselves.
+TEST_P(HostFounding, FoundersHaveTheirNamesFromTheBeginning) {
+    SimCluster cluster(seed(), 3);
+    cluster.start_all();
+    bool seen_early = false;
+    ASSERT_TRUE(cluster.eventually([&] {
+        if (!cluster.is_open(1)) return false;
+        seen_early = seen_early || !cluster.all_published(1);
+        for (const Member& member : cluster.node(1).host().members()) EXPECT_FALSE(member.name.empty());
+        return cluster.all_published(1);
+    }));
+    EXPECT_TRUE(seen_early);
+}
+
 // Once all were there, a majority is enough, also for the first election.
 TEST_P(HostFounding, AFounderThatDiesAfterItWasNotedIsNotWaitedFor) {
     SimCluster cluster(seed(), 3);
@@ -101,8 +115,7 @@ TEST_P(HostFounding, ALivingMembersPlaceCannotBeClaimed) {
     SimCluster cluster(seed(), 3);
     cluster.start_all();
     ASSERT_TRUE(cluster.eventually([&] {
-        return cluster.leader() != 0 && std::ranges::none_of(cluster.node(1).host().members(),
-                                                             [](const Member& member) { return member.name.empty(); });
+        return cluster.leader() != 0 && cluster.all_published(1);
     }));
     std::vector<NodeId> before;
     for (const Member& member : cluster.node(1).host().members()) before.push_back(member.id);

@@ -37,8 +37,6 @@ std::vector<Member> founders_of(const HostOptions& options) {
     for (auto& [name, member] : by_name) {
         std::ranges::sort(member.peer_urls);
         member.id = NodeId{derived_id(options.token, member.peer_urls)};
-        // Who has not started has no name yet, as etcd shows it: it publishes its own.
-        member.name.clear();
         members.push_back(std::move(member));
     }
     std::ranges::sort(members, {}, &Member::id);

@@ -25,14 +25,9 @@ Peers::Heard heard_by_all(SimCluster& cluster) {
     return sum;
 }
 
-bool all_named(SimCluster& cluster, int number) {
-    const std::vector<Member> members = cluster.node(number).host().members();
-    return std::ranges::none_of(members, [](const Member& member) { return member.name.empty(); });
-}
-
 bool is_settled(SimCluster& cluster) {
     for (int number = 1; number <= cluster.size(); ++number) {
-        if (!cluster.is_open(number) || !all_named(cluster, number)) return false;
+        if (!cluster.is_open(number) || !cluster.all_published(number)) return false;
     }
     return cluster.leader() != 0;
 }
