@@ -114,9 +114,7 @@ TEST_P(HostFounding, AFounderWipedBeforeAnybodyVotedGetsANewPlace) {
 TEST_P(HostFounding, ALivingMembersPlaceCannotBeClaimed) {
     SimCluster cluster(seed(), 3);
     cluster.start_all();
-    ASSERT_TRUE(cluster.eventually([&] {
-        return cluster.leader() != 0 && cluster.all_published(1);
-    }));
+    ASSERT_TRUE(cluster.eventually([&] { return cluster.leader() != 0 && cluster.all_published(1); }));
     std::vector<NodeId> before;
     for (const Member& member : cluster.node(1).host().members()) before.push_back(member.id);
     const int twin = cluster.add_node();
