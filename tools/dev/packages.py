@@ -1,4 +1,5 @@
 """Installs the Debian packages of tools/packages.txt, and unpacks other projects' servers without installing them."""
+import fcntl
 import os
 import subprocess
 
@@ -52,12 +53,20 @@ def install(*wanted):
 
 def peer(name):
     """The folder into which another project's server is unpacked; fetches it with apt-get the first time."""
-    folder = BUILD / 'peers' / name
-    if (folder / '.complete').exists():
-        return folder
+    peers = BUILD / 'peers'
+    peers.mkdir(parents=True, exist_ok=True)
+    with open(peers / 'lock', 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # Two sides of a comparison, or two runs, may ask at once.
+        if not (peers / name / '.complete').exists():
+            unpack_peer(name)
+    return peers / name
+
+
+def unpack_peer(name):
+    """Fetches and unpacks it. REQUIRES: nobody else does."""
     say(f'Fetching {PEERS[name]} as the test oracle (unpacked below build/peers, not installed)')
-    archives = BUILD / 'peers' / 'archives'
-    archives.mkdir(parents=True, exist_ok=True)
+    archives, folder = BUILD / 'peers' / 'archives', BUILD / 'peers' / name
+    archives.mkdir(exist_ok=True)
     then = f'`apt-get download {PEERS[name]}` must work on this machine; it needs a Debian 12 package source.'
     if not list(archives.glob(f'{PEERS[name]}_*.deb')):
         if 'Candidate: ' not in output_of(['apt-cache', 'policy', PEERS[name]]):
@@ -66,4 +75,3 @@ def peer(name):
     for archive in archives.glob(f'{PEERS[name]}_*.deb'):
         run(['dpkg', '-x', archive, folder], then=then, quiet=True)
     (folder / '.complete').touch()
-    return folder

@@ -350,12 +350,13 @@ class Stream:
                 self.owner.note_value(f'{self.method} ->', self.owner.names.message(answer))
         return found
 
-    def collect(self, quiet=1.0):
-        """All answers until none has come for so many seconds; not recorded."""
+    def collect(self, events, quiet=1.0):
+        """All answers: as many as it takes to have so many events, then until none has come for `quiet` seconds; not recorded."""
         found = []
         while True:
+            enough = sum(len(answer.events) for answer in found) >= events
             try:
-                answer = self.arrived.get(timeout=quiet)
+                answer = self.arrived.get(timeout=quiet if enough else SECONDS_MAX)
             except queue.Empty:
                 return found
             if isinstance(answer, str):

@@ -232,6 +232,8 @@ def metrics(c):
     stream.take(1, record=False)
     for number in range(200):
         c.alone(b'metrics%d' % number, b'x' * 1000)
+    puts = before[0]['etcd_mvcc_put_total'][0] + 200
+    c.until(lambda: all(scrape(c, node)['etcd_mvcc_put_total'][0] >= puts for node in (1, 2, 3)))
     time.sleep(0.5)  # Both systems write some of these a moment later.
     after = [scrape(c, node) for node in (1, 2, 3)]
     for name, by in DASHBOARD.items():

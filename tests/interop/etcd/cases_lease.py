@@ -125,6 +125,11 @@ def on_every_node(c):
         c.call('Lease/LeaseRevoke', ID=40 + node, node=other)
 
 
+def in_line(c, name):
+    """The keys of those who hold a lock or wait for it."""
+    return c.connection().call('KV/Range', key=name + b'/', range_end=name + b'0').kvs
+
+
 @case()
 def ctl_lock(c):
     """etcdctl lock: holds, waits in line, runs a command, gives up."""
@@ -133,9 +138,8 @@ def ctl_lock(c):
     holder = c.start_ctl('lock', 'mutex')
     holder.expect(1)
     waiter = c.start_ctl('lock', 'mutex')
-    time.sleep(1)
-    answer = c.connection().call('KV/Range', key=b'mutex/', range_end=b'mutex0')
-    c.note(f'{len(answer.kvs)} in line; the waiter has printed {len(waiter.lines)} lines')
+    c.until(lambda: len(in_line(c, b'mutex')) == 2)
+    c.note(f'the waiter has printed {len(waiter.lines)} lines')
     holder.process.terminate()
     holder.finish(1, wait=True)
     waiter.finish(1)
@@ -169,7 +173,7 @@ def lock_service(c):
     c.call('Lock/Lock', name=b'm', lease=51)
     waiting = c.connection(2).method('Lock/Lock').future(
         lock_pb.LockRequest(name=b'm', lease=52), timeout=15)
-    time.sleep(0.5)
+    c.until(lambda: len(in_line(c, b'm')) == 2)
     c.note(f'waiting: {not waiting.done()}')
     c.call('Lock/Unlock', key=first.key)
     c.note_value('second ->', c.names.message(waiting.result()))

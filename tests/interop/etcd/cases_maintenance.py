@@ -1,6 +1,5 @@
 """Cases: alarms, quota, defragmentation, hashes, snapshots, mirrors."""
 import re
-import time
 
 import grpc
 
@@ -191,6 +190,11 @@ def snapshot_stream(c):
     c.note(f'checksum fits: {hashlib.sha256(b"".join(blobs[:-1])).digest() == blobs[-1]}')
 
 
+def everything(c, cluster):
+    """All keys and values of another cluster."""
+    return c.ctl('get', '', '--prefix', endpoints=cluster.endpoints[:1], record=False)
+
+
 @case()
 def make_mirror(c):
     """etcdctl make-mirror copies what is there and what comes."""
@@ -202,18 +206,12 @@ def make_mirror(c):
     target.start()
     try:
         mirror = c.start_ctl('make-mirror', '--prefix=a/', '--dest-prefix=copy/', target.endpoints[0])
-        time.sleep(2)
+        c.until(lambda: 'copy/1' in everything(c, target))
         c.alone(b'a/3', b'later')
         c.connection().call('KV/DeleteRange', key=b'a/1')
-        deadline = time.monotonic() + 10
-        out = ''
-        while 'copy/3' not in out or 'copy/1' in out:
-            out = c.ctl('get', '', '--prefix', endpoints=[target.endpoints[0]], record=False)
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.2)
+        c.until(lambda: 'copy/3' in everything(c, target) and 'copy/1' not in everything(c, target))
         mirror.close()
-        c.note(out)
+        c.note(everything(c, target))
     finally:
         target.close()
 
