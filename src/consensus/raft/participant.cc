@@ -53,7 +53,7 @@ void RaftParticipant::finish_step(Outputs& out) {
 
 void RaftParticipant::on(Recovered from, Outputs& out) {
     ENSURE(from.start.index <= from.applied.index);
-    log_ = RaftLog(from.start, from.positions, std::move(from.tail), std::move(from.damaged));
+    log_ = EntryLog(from.start, from.positions, std::move(from.tail), std::move(from.damaged));
     term_ = {from.hard_state.promised.epoch, NodeId::Nobody};
     vote_ = from.hard_state.voted_for;
     if (!log_.holds(from.applied)) {

@@ -9,14 +9,14 @@
 
 #include "base/random.h"
 #include "consensus/log.h"
-#include "consensus/raft/byte_window.h"
-#include "consensus/raft/follower_progress.h"
-#include "consensus/raft/membership_history.h"
+#include "consensus/parts/byte_window.h"
+#include "consensus/parts/entry_log.h"
+#include "consensus/parts/follower_progress.h"
+#include "consensus/parts/membership_history.h"
+#include "consensus/parts/pending_requests.h"
+#include "consensus/parts/read_rounds.h"
+#include "consensus/parts/store_queue.h"
 #include "consensus/raft/message_kind.h"
-#include "consensus/raft/pending_requests.h"
-#include "consensus/raft/raft_log.h"
-#include "consensus/raft/read_rounds.h"
-#include "consensus/raft/store_queue.h"
 
 namespace polis::consensus {
 
@@ -246,7 +246,7 @@ private:
     std::optional<GrantedVote> granted_vote_;
 
     // ---- The log ----
-    RaftLog log_;
+    EntryLog log_;
     StoreQueue stores_;
     LogWrite write_;              // Of this step, not given to the shell yet.
     std::vector<Entry> repairs_;  // Damaged entries to be rewritten with it.

@@ -1,7 +1,7 @@
 // What a participant says of itself: status, the next deadline, the digest.
 #include <algorithm>
 
-#include "consensus/raft/digest.h"
+#include "consensus/parts/digest.h"
 #include "consensus/raft/participant.h"
 
 namespace polis::consensus {

@@ -15,7 +15,7 @@ constexpr size_t arrivals_at_once_max = 100'000;  // In no time at all: beyond i
 
 }  // namespace
 
-GroupWorld::GroupWorld(Factory factory, uint64_t seed) : factory_(std::move(factory)), seed_(seed) {}
+GroupWorld::GroupWorld(Protocol protocol, uint64_t seed) : protocol_(protocol), seed_(seed) {}
 
 GroupNode& GroupWorld::add(NodeId id, Membership membership, Options options) {
     GroupNode node;
@@ -51,7 +51,7 @@ void GroupWorld::start(NodeId id) {
     recovered.membership = disk.membership;
     node.delivered = node.applied = disk.applied;
     node.membership = disk.membership;
-    node.log = factory_(node.options);
+    node.log = protocol_.make(node.options);
     node.paused = false;
     node.heard.clear();
     node.dead.clear();

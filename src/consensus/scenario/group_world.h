@@ -13,6 +13,7 @@
 
 #include "base/random.h"
 #include "consensus/log.h"
+#include "consensus/scenario/protocol.h"
 
 namespace polis::consensus {
 
@@ -77,9 +78,7 @@ struct GroupRequest {
 /// delivered; every request ends at most once; no read barrier is served below what was delivered before it was asked for.
 class GroupWorld {
 public:
-    using Factory = std::function<std::unique_ptr<Log>(Options)>;
-
-    GroupWorld(Factory factory, uint64_t seed);
+    GroupWorld(Protocol protocol, uint64_t seed);
 
     /// Adds a node with an empty disk, which takes `membership` for the group's first. It does not run yet.
     GroupNode& add(NodeId id, Membership membership, Options options);
@@ -159,7 +158,7 @@ private:
         step(node(id), Input(std::move(event)));
     }
 
-    Factory factory_;
+    Protocol protocol_;
     uint64_t seed_;
     Instant now_{std::chrono::seconds(1)};
     std::map<NodeId, GroupNode> nodes_;

@@ -4,7 +4,6 @@
 
 #include <cstdlib>
 
-#include "consensus/raft/raft.h"
 #include "consensus/scenario/group_world.h"
 
 namespace polis::consensus {
@@ -31,8 +30,8 @@ struct Faults {
 
 class Schedule {
 public:
-    explicit Schedule(uint64_t seed, bool recording)
-        : chance_(Chance(seed).split("schedule")), world_(make_raft, seed) {
+    Schedule(const Protocol& protocol, uint64_t seed, bool recording)
+        : chance_(Chance(seed).split("schedule")), world_(protocol, seed) {
         if (recording) world_.record_story();
         draw_faults();
         make_nodes();
@@ -304,13 +303,13 @@ private:
     bool quiesces_ = false;
 };
 
-void expect_no_violation(uint64_t seed) {
-    Schedule schedule(seed, false);
+void expect_no_violation(const Protocol& protocol, uint64_t seed) {
+    Schedule schedule(protocol, seed, false);
     const std::string wrong = schedule.run();
     if (wrong.empty()) return;
-    Schedule again(seed, true);
+    Schedule again(protocol, seed, true);
     again.run();
-    ADD_FAILURE() << "POLIS_SEED=" << seed << ": " << wrong
+    ADD_FAILURE() << protocol << " POLIS_SEED=" << seed << ": " << wrong
                   << (std::getenv("POLIS_SEED") != nullptr ? "\n" + again.world().story() : "");
 }
 
@@ -319,22 +318,27 @@ uint64_t number_in(const char* variable, uint64_t otherwise) {
     return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
 }
 
-TEST(RaftProperties, HoldUnderRandomSchedules) {
-    if (std::getenv("POLIS_SEED") != nullptr) return expect_no_violation(number_in("POLIS_SEED", 0));
+class Properties : public testing::TestWithParam<Protocol> {};
+
+TEST_P(Properties, HoldUnderRandomSchedules) {
+    if (std::getenv("POLIS_SEED") != nullptr) return expect_no_violation(GetParam(), number_in("POLIS_SEED", 0));
     const uint64_t first = number_in("POLIS_FIRST_SEED", 1);
     const uint64_t count = number_in("POLIS_SEEDS", 300);
-    for (uint64_t seed = first; seed < first + count && !HasFailure(); ++seed) expect_no_violation(seed);
+    for (uint64_t seed = first; seed < first + count && !HasFailure(); ++seed) expect_no_violation(GetParam(), seed);
 }
 
-// Each of these once found something: a fresh voter's pre-vote dropped, a removed leader that nobody could replace, elections
+// Each of these once found something in Raft: a fresh voter's pre-vote dropped, a removed leader that nobody could replace, elections
 // kept off by newer terms, damage that only a past member or a snapshot could mend, a disk that filled up
 // between pre-vote and vote, a restarted follower taken for one that only waits, a leader whose votes came terms too late, a
 // membership counted by that its leader lost in a crash, a full follower that was sent everything again and again.
-TEST(RaftProperties, HoldForTheSeedsThatFoundSomething) {
+TEST_P(Properties, HoldForTheSeedsThatFoundSomething) {
     for (const uint64_t seed : {8, 19, 92, 197, 1065, 1393, 1865, 2501, 2884, 4605, 4737, 5523, 3158, 7045, 10005}) {
-        expect_no_violation(seed);
+        expect_no_violation(GetParam(), seed);
     }
 }
+
+INSTANTIATE_TEST_SUITE_P(All, Properties, testing::ValuesIn(protocols().begin(), protocols().end()),
+                         [](const auto& protocol) { return std::string(protocol.param.name); });
 
 }  // namespace
 }  // namespace polis::consensus

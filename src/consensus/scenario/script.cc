@@ -32,7 +32,7 @@ uint64_t number_of(const std::string& word) { return std::stoull(word); }
 
 class Player {
 public:
-    explicit Player(const GroupWorld::Factory& factory) : world_(factory, 1) { world_.record_story(); }
+    explicit Player(const Protocol& protocol) : world_(protocol, 1) { world_.record_story(); }
 
     void line(const Words& words) {
         const std::string& verb = words.front();
@@ -85,6 +85,7 @@ private:
 
     bool set_up(const std::string& verb, const Words& words) {
         if (started_) return false;
+        if (verb == "protocols") return true;  // See concerns().
         if (verb == "nodes") {
             const Words titles{"learners", "spare"};
             Words all{"voters"};
@@ -394,8 +395,8 @@ private:
 
 }  // namespace
 
-Result<void> play(std::string_view script, const GroupWorld::Factory& factory) {
-    Player player(factory);
+Result<void> play(std::string_view script, const Protocol& protocol) {
+    Player player(protocol);
     std::istringstream lines{std::string(script)};
     size_t number = 0;
     for (std::string text; std::getline(lines, text);) {
@@ -413,6 +414,16 @@ Result<void> play(std::string_view script, const GroupWorld::Factory& factory) {
         return fail(Code::Invalid, std::to_string(number) + ": " + text + ": " + wrong + "\n" + player.story());
     }
     return {};
+}
+
+bool concerns(std::string_view script, const Protocol& protocol) {
+    std::istringstream lines{std::string(script)};
+    for (std::string text; std::getline(lines, text);) {
+        const Words words = words_of(text);
+        if (words.empty() || words.front() != "protocols") continue;
+        return std::find(words.begin() + 1, words.end(), protocol.name) != words.end();
+    }
+    return true;
 }
 
 }  // namespace polis::consensus

@@ -12,6 +12,7 @@ namespace polis::consensus {
 /// Plays `script` and returns what went wrong first, with its line; or nothing. Words are separated by blanks, `#` begins a comment.
 ///
 /// Setting up, before anything else:
+///   protocols raft zab                the story is one of these only; without this line, of all
 ///   nodes 1 2 3 learners 4 spare 5    who there is; spare nodes belong to no group yet
 ///   option NAME VALUE                 of consensus::Options, for all nodes; durations in ms, switches on/off
 ///   priority N P
@@ -34,6 +35,9 @@ namespace polis::consensus {
 ///   expect read x at I | voters N 1 2 | learners N 3 | joint N | not joint N | stores N K | packets K
 ///   expect quiet N | not quiet N | silence 5000ms (for so long, which passes, nobody sends anything)
 /// In every `rejected` the reason may be given. Names x stand for one request each.
-Result<void> play(std::string_view script, const GroupWorld::Factory& factory);
+Result<void> play(std::string_view script, const Protocol& protocol);
+
+/// Whether the story is one of this protocol.
+bool concerns(std::string_view script, const Protocol& protocol);
 
 }  // namespace polis::consensus

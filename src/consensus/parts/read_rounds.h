@@ -9,7 +9,7 @@
 #include "base/id.h"
 #include "base/time.h"
 #include "consensus/log.h"
-#include "consensus/raft/digest.h"
+#include "consensus/parts/digest.h"
 
 namespace polis::consensus {
 

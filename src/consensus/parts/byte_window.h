@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "base/id.h"
-#include "consensus/raft/digest.h"
+#include "consensus/parts/digest.h"
 
 namespace polis::consensus {
 

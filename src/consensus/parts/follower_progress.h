@@ -7,8 +7,8 @@
 #include "base/entry.h"
 #include "base/id.h"
 #include "base/time.h"
-#include "consensus/raft/byte_window.h"
-#include "consensus/raft/digest.h"
+#include "consensus/parts/byte_window.h"
+#include "consensus/parts/digest.h"
 
 namespace polis::consensus {
 

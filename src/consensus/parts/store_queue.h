@@ -8,14 +8,14 @@
 
 #include "base/entry.h"
 #include "consensus/log.h"
-#include "consensus/raft/raft_log.h"
+#include "consensus/parts/entry_log.h"
 
 namespace polis::consensus {
 
 /// Stores end in the order given. A value.
 ///
 /// Invariants: every entry up to durable() was made durable and equals the log's (it may have been damaged since: that is
-/// RaftLog's to know), or is covered by a snapshot; tokens ascend; while something is refused nothing is under way but its
+/// EntryLog's to know), or is covered by a snapshot; tokens ascend; while something is refused nothing is under way but its
 /// retry.
 class StoreQueue {
 public:
@@ -32,7 +32,7 @@ public:
     /// Takes note of `write`, made from `log`, and returns the Store to give to the shell; nothing while the disk is
     /// full: then it is kept until retry().
     /// `repairs`: the write's entries replace damaged ones in their place, besides those that it appends.
-    std::optional<Store> add(LogWrite write, std::vector<Entry> repairs, const RaftLog& log);
+    std::optional<Store> add(LogWrite write, std::vector<Entry> repairs, const EntryLog& log);
     /// The log was cut: what is under way from `index` on no longer counts as the log's.
     void truncate_from(LogIndex index);
     /// The log begins (and is durable) at `start` now.
@@ -45,7 +45,7 @@ public:
     /// This Store, and all after it, failed for lack of space.
     void refused(StoreToken token);
     /// All that was refused, as one Store; nothing if nothing is, or its retry is under way.
-    std::optional<Store> retry(const RaftLog& log, const HardState& hard_state);
+    std::optional<Store> retry(const EntryLog& log, const HardState& hard_state);
 
     void add_to(Digest& digest) const;
 

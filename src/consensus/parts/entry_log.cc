@@ -1,5 +1,5 @@
-// RaftLog: run-length ballots and the cache.
-#include "consensus/raft/raft_log.h"
+// EntryLog: run-length ballots and the cache.
+#include "consensus/parts/entry_log.h"
 
 #include <algorithm>
 
@@ -8,8 +8,8 @@
 
 namespace polis::consensus {
 
-RaftLog::RaftLog(LogPosition start, std::span<const LogPosition> positions, std::vector<Entry> tail,
-                 std::vector<LogRange> damaged)
+EntryLog::EntryLog(LogPosition start, std::span<const LogPosition> positions, std::vector<Entry> tail,
+                   std::vector<LogRange> damaged)
     : start_(start), last_(start) {
     for (const LogPosition& position : positions) {
         extend_runs(position);
@@ -28,7 +28,7 @@ RaftLog::RaftLog(LogPosition start, std::span<const LogPosition> positions, std:
     cache_ = std::move(tail);
 }
 
-std::optional<Ballot> RaftLog::ballot_at(LogIndex index) const {
+std::optional<Ballot> EntryLog::ballot_at(LogIndex index) const {
     if (index > last_.index || index < start_.index) return std::nullopt;
     if (index == last_.index) return last_.ballot;
     if (index == start_.index) return start_.ballot;
@@ -39,7 +39,7 @@ std::optional<Ballot> RaftLog::ballot_at(LogIndex index) const {
     return std::prev(after)->ballot;
 }
 
-LogPosition RaftLog::last_at_most(LogIndex index, Ballot ballot) const {
+LogPosition EntryLog::last_at_most(LogIndex index, Ballot ballot) const {
     if (index <= start_.index) return start_;
     // Ballots never fall along the runs, so the run sought is the last that neither begins too late nor is too high.
     for (size_t at = runs_.size(); at-- > 0;) {
@@ -50,7 +50,7 @@ LogPosition RaftLog::last_at_most(LogIndex index, Ballot ballot) const {
     return start_;
 }
 
-void RaftLog::append(Entry entry) {
+void EntryLog::append(Entry entry) {
     ENSURE(entry.index == last_.index.next());
     ENSURE(entry.ballot >= last_.ballot);
     extend_runs({entry.index, entry.ballot});
@@ -59,12 +59,12 @@ void RaftLog::append(Entry entry) {
     cache_.push_back(std::move(entry));
 }
 
-void RaftLog::extend_runs(const LogPosition& position) {
+void EntryLog::extend_runs(const LogPosition& position) {
     ENSURE(position.index == last_.index.next());
     if (runs_.empty() || runs_.back().ballot != position.ballot) runs_.push_back({position.index, position.ballot});
 }
 
-void RaftLog::truncate_from(LogIndex index) {
+void EntryLog::truncate_from(LogIndex index) {
     ENSURE(index > start_.index);
     if (index > last_.index) return;
     while (cache_.size() > cache_head_ && cache_.back().index >= index) {
@@ -83,7 +83,7 @@ void RaftLog::truncate_from(LogIndex index) {
     if (!damaged_.empty()) damaged_.back().last = std::min(damaged_.back().last, last);
 }
 
-void RaftLog::compact(LogPosition position) {
+void EntryLog::compact(LogPosition position) {
     if (position.index <= start_.index) return;
     ENSURE(holds(position));
     start_ = position;
@@ -100,12 +100,12 @@ void RaftLog::compact(LogPosition position) {
     if (!damaged_.empty()) damaged_.front().first = std::max(damaged_.front().first, position.index.next());
 }
 
-void RaftLog::reset(LogPosition position) {
-    *this = RaftLog();
+void EntryLog::reset(LogPosition position) {
+    *this = EntryLog();
     start_ = last_ = position;
 }
 
-std::span<const Entry> RaftLog::cached(LogIndex first, LogIndex last, uint64_t bytes_max) const {
+std::span<const Entry> EntryLog::cached(LogIndex first, LogIndex last, uint64_t bytes_max) const {
     ENSURE(is_cached(first));
     ENSURE(first <= last && last <= last_.index);
     const size_t begin = cache_head_ + (first - cache_first());
@@ -116,13 +116,13 @@ std::span<const Entry> RaftLog::cached(LogIndex first, LogIndex last, uint64_t b
     return std::span(cache_).subspan(begin, at - begin);
 }
 
-void RaftLog::evict(LogIndex durable, uint64_t bytes_max) {
+void EntryLog::evict(LogIndex durable, uint64_t bytes_max) {
     while (cache_bytes_ > bytes_max && cache_.size() > cache_head_ && cache_[cache_head_].index <= durable) {
         drop_cached_front();
     }
 }
 
-void RaftLog::drop_cached_front() {
+void EntryLog::drop_cached_front() {
     cache_bytes_ -= size_of(cache_[cache_head_]);
     cache_[cache_head_++].payload = Bytes();
     if (cache_head_ > 64 && cache_head_ * 2 > cache_.size()) {
@@ -131,12 +131,12 @@ void RaftLog::drop_cached_front() {
     }
 }
 
-bool RaftLog::is_damaged(LogIndex index) const {
+bool EntryLog::is_damaged(LogIndex index) const {
     return std::any_of(damaged_.begin(), damaged_.end(),
                        [&](const LogRange& range) { return range.first <= index && index <= range.last; });
 }
 
-void RaftLog::mark_damaged(LogIndex index) {
+void EntryLog::mark_damaged(LogIndex index) {
     if (index <= start_.index || index > last_.index || is_damaged(index)) return;
     while (is_cached(index)) drop_cached_front();
     const auto place =
@@ -144,7 +144,7 @@ void RaftLog::mark_damaged(LogIndex index) {
     damaged_.insert(place, {index, index});
 }
 
-void RaftLog::mark_repaired(LogIndex index) {
+void EntryLog::mark_repaired(LogIndex index) {
     for (size_t at = 0; at < damaged_.size(); ++at) {
         const LogRange range = damaged_[at];
         if (index < range.first || index > range.last) continue;
@@ -158,7 +158,7 @@ void RaftLog::mark_repaired(LogIndex index) {
     }
 }
 
-void RaftLog::add_to(Digest& digest) const {
+void EntryLog::add_to(Digest& digest) const {
     digest.add(start_).add(last_).add(damaged_).add(runs_.size()).add(cache_.size() - cache_head_);
     for (const Run& run : runs_) digest.add(run.first).add(run.ballot);
     for (size_t at = cache_head_; at < cache_.size(); ++at) digest.add(cache_[at]);

@@ -1,4 +1,4 @@
-#include "consensus/raft/pending_requests.h"
+#include "consensus/parts/pending_requests.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "consensus/raft/store_queue.h"
+#include "consensus/parts/store_queue.h"
 
 #include <gtest/gtest.h>
 
@@ -27,7 +27,7 @@ protected:
         cut_ = LogIndex(index);
     }
 
-    RaftLog log_;
+    EntryLog log_;
     StoreQueue stores_;
     std::optional<LogIndex> cut_;
 };

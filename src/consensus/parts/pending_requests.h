@@ -6,7 +6,7 @@
 
 #include "base/entry.h"
 #include "consensus/log.h"
-#include "consensus/raft/digest.h"
+#include "consensus/parts/digest.h"
 
 namespace polis::consensus {
 

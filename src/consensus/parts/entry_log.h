@@ -1,4 +1,4 @@
-// RaftLog: what a participant knows of its log: the ballot of every entry, and the newest entries themselves.
+// EntryLog: what a participant knows of its log: the ballot of every entry, and the newest entries themselves.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/entry.h"
-#include "consensus/raft/digest.h"
+#include "consensus/parts/digest.h"
 
 namespace polis::consensus {
 
@@ -16,12 +16,12 @@ namespace polis::consensus {
 ///
 /// Invariants: ballots never fall from one entry to the next (Log Matching needs it); the cache is a suffix of the log,
 /// without a damaged entry in it; every damaged range lies within the log.
-class RaftLog {
+class EntryLog {
 public:
-    RaftLog() = default;
+    EntryLog() = default;
     /// As recovered: `positions` dense after `start`; `tail` a suffix of them; `damaged` ascending.
-    RaftLog(LogPosition start, std::span<const LogPosition> positions, std::vector<Entry> tail,
-            std::vector<LogRange> damaged);
+    EntryLog(LogPosition start, std::span<const LogPosition> positions, std::vector<Entry> tail,
+             std::vector<LogRange> damaged);
 
     /// The log begins after this position, which is committed.
     LogPosition start() const { return start_; }

@@ -7,7 +7,7 @@
 #include "base/ensure.h"
 #include "base/id.h"
 #include "consensus/membership.h"
-#include "consensus/raft/digest.h"
+#include "consensus/parts/digest.h"
 
 namespace polis::consensus {
 

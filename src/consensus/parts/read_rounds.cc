@@ -1,5 +1,5 @@
 // ReadRounds: confirming rounds and releasing barriers.
-#include "consensus/raft/read_rounds.h"
+#include "consensus/parts/read_rounds.h"
 
 #include <utility>
 

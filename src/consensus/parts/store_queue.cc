@@ -1,5 +1,5 @@
 // StoreQueue: asynchronous completion, and merging of what a full disk refused.
-#include "consensus/raft/store_queue.h"
+#include "consensus/parts/store_queue.h"
 
 #include <algorithm>
 #include <utility>
@@ -15,7 +15,7 @@ bool StoreQueue::is_durable(StoreToken token) const {
     return token < open;
 }
 
-std::optional<Store> StoreQueue::add(LogWrite write, std::vector<Entry> repairs, const RaftLog& log) {
+std::optional<Store> StoreQueue::add(LogWrite write, std::vector<Entry> repairs, const EntryLog& log) {
     ENSURE(!write.empty() || !repairs.empty());
     Pending pending{.token = next_, .covers_from = next_};
     pending.truncate_from = write.truncate_from;
@@ -101,7 +101,7 @@ void StoreQueue::absorb(Pending later) {
     for (Entry& entry : later.repaired) all.repaired.push_back(std::move(entry));
 }
 
-std::optional<Store> StoreQueue::retry(const RaftLog& log, const HardState& hard_state) {
+std::optional<Store> StoreQueue::retry(const EntryLog& log, const HardState& hard_state) {
     if (!refused_ || !pending_.empty()) return std::nullopt;
     Pending pending = *std::exchange(refused_, std::nullopt);
     LogWrite write;

@@ -1,5 +1,5 @@
 // PendingRequests: which proposal ends how.
-#include "consensus/raft/pending_requests.h"
+#include "consensus/parts/pending_requests.h"
 
 #include "base/ensure.h"
 
