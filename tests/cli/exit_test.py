@@ -4,6 +4,7 @@ import signal
 import subprocess
 import time
 import unittest
+import urllib.request
 
 import world
 
@@ -53,6 +54,16 @@ class WithCluster(unittest.TestCase):
         return (next(node for node in self.cluster.nodes if node.name == name),
                 [node for node in self.cluster.nodes if node.name != name])
 
+    def await_pending(self, node):
+        """Waits until the node has taken a write that is not committed yet."""
+        deadline = time.monotonic() + 30
+        while True:
+            with urllib.request.urlopen(self.cluster.url(node) + '/metrics', timeout=10) as answer:
+                if b'\netcd_server_proposals_pending 1\n' in answer.read():
+                    return
+            self.assertLess(time.monotonic(), deadline, 'the write has not arrived')
+            time.sleep(0.05)
+
     def test_reads_and_writes_are_0_and_refusals_1(self):
         self.assertRegex(self.cluster.polis('kv', 'put', 'k', 'v').stdout, r'^revision \d+\n$')
         self.assertEqual(self.cluster.polis('kv', 'get', 'k').stdout, 'k\nv\n')
@@ -74,7 +85,7 @@ class WithCluster(unittest.TestCase):
             node.signal(signal.SIGSTOP)  # Nothing can be committed: the put stays in the middle.
         put = subprocess.Popen([world.BINARY, *self.cluster.flags([leader]), '--timeout', '30', 'kv', 'put', 'k', 'v'],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        time.sleep(0.3)
+        self.await_pending(leader)
         self.assertIsNone(put.poll())
         leader.kill()
         _, errors = put.communicate(timeout=20)
