@@ -142,6 +142,35 @@ TEST(Coord, ALargeRangeShowsOneMoment) {
     for (const auto& pair : response.kvs()) EXPECT_EQ(pair.value(), "old");
 }
 
+TEST(Coord, NotesHowFarARequestCame) {
+    CoordFixture fixture;
+    fixture.reactor.run_for(7s);
+    Credentials who;
+    who.trace = {1, 2};
+    who.phases = std::make_shared<RequestPhases>();
+    fixture.get(fixture.coord->put(who, fixture.put_of("a", "1")));
+    EXPECT_EQ(who.phases->proposed, fixture.reactor.now());
+    EXPECT_EQ(who.phases->committed, fixture.reactor.now());
+    EXPECT_EQ(who.phases->applied, fixture.reactor.now());
+
+    who.phases = std::make_shared<RequestPhases>();
+    fixture.get(fixture.coord->range(who, fixture.range_of("a")));
+    EXPECT_TRUE(who.phases->proposed && who.phases->applied);
+    EXPECT_FALSE(who.phases->committed.has_value());
+
+    who.phases = std::make_shared<RequestPhases>();
+    fixture.replica.refuse_commands = true;
+    EXPECT_FALSE(run(fixture.reactor, fixture.coord->put(who, fixture.put_of("a", "2"))).has_value());
+    EXPECT_TRUE(who.phases->proposed.has_value());
+    EXPECT_FALSE(who.phases->committed.has_value());
+    // What comes later under the same trace id is no concern of a request that has ended.
+    fixture.replica.refuse_commands = false;
+    Credentials later = who;
+    later.phases = nullptr;
+    fixture.get(fixture.coord->put(later, fixture.put_of("a", "3")));
+    EXPECT_FALSE(who.phases->committed.has_value());
+}
+
 TEST(Coord, RefusesARangeStreamInAnotherOrder) {
     CoordFixture fixture;
     auto sorted = fixture.range_of("k", everything);

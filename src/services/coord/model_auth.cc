@@ -95,13 +95,15 @@ std::optional<Allowed> CoordModel::change_users(Context& context, CommandKind ki
             return with<pb::AuthUserAddRequest>(request, [&](const auto& each) { return auth_.add_user(state, each); });
         case CommandKind::UserDelete:
             return with<pb::AuthUserDeleteRequest>(request, [&](const auto& each) {
-                effects_.users_changed.push_back(each.name());
-                return auth_.delete_user(state, each.name());
+                const Allowed deleted = auth_.delete_user(state, each.name());
+                if (deleted) effects_.users_changed.push_back(each.name());
+                return deleted;
             });
         case CommandKind::UserChangePassword:
             return with<pb::AuthUserChangePasswordRequest>(request, [&](const auto& each) {
-                effects_.users_changed.push_back(each.name());
-                return auth_.change_password(state, each);
+                const Allowed changed = auth_.change_password(state, each);
+                if (changed) effects_.users_changed.push_back(each.name());
+                return changed;
             });
         case CommandKind::UserGrantRole:
             return with<pb::AuthUserGrantRoleRequest>(request,
