@@ -1,16 +1,44 @@
 #include "base/bytes.h"
 
 #include <algorithm>
+#include <new>
 
 namespace polis {
 
-Bytes Bytes::copy(std::string_view octets) { return take(std::string(octets)); }
+struct Bytes::StringBlock : Block {
+    explicit StringBlock(std::string string)
+        : Block{.owns_string = true, .octets = string.size()}, content(std::move(string)) {}
+    const std::string content;
+};
+
+Bytes Bytes::copy(std::string_view octets) { return join({octets}); }
+
+Bytes Bytes::join(std::initializer_list<std::string_view> pieces) {
+    size_t size = 0;
+    for (const std::string_view piece : pieces) size += piece.size();
+    if (size == 0) return Bytes();
+    void* place = ::operator new(sizeof(Block) + size);
+    char* content = static_cast<char*>(place) + sizeof(Block);
+    char* at = content;
+    for (const std::string_view piece : pieces) at = std::ranges::copy(piece, at).out;
+    return Bytes(new (place) Block{.owns_string = false, .octets = size}, {content, size});
+}
 
 Bytes Bytes::take(std::string octets) {
-    if (octets.empty()) return Bytes();
-    auto* block = new Block;
-    block->octets = std::move(octets);
-    return Bytes(block, block->octets);
+    // A block of its own costs about as much as a copy of so few.
+    constexpr size_t copied_max = 256;
+    if (octets.size() <= copied_max) return copy(octets);
+    auto* block = new StringBlock(std::move(octets));
+    return Bytes(block, block->content);
+}
+
+void Bytes::destroy(Block* block) noexcept {
+    if (block->owns_string) {
+        delete static_cast<StringBlock*>(block);
+    } else {
+        block->~Block();
+        ::operator delete(block);
+    }
 }
 
 Bytes Bytes::slice(size_t offset, size_t count) const {
@@ -21,7 +49,7 @@ Bytes Bytes::slice(size_t offset, size_t count) const {
 }
 
 Bytes Bytes::compact() const {
-    if (!block_ || octets_.size() * 2 >= block_->octets.size()) return *this;
+    if (!block_ || octets_.size() * 2 >= block_->octets) return *this;
     return copy(octets_);
 }
 

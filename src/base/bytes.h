@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <ostream>
 #include <span>
 #include <string>
@@ -20,10 +21,13 @@ class Bytes {
 public:
     Bytes() = default;
 
-    /// A new block holding a copy of `octets`.
+    /// A new block holding a copy of `octets`: one allocation.
     static Bytes copy(std::string_view octets);
 
-    /// A block that owns `octets`, without copying them (short strings are copied).
+    /// A new block holding `pieces`, one behind the other: one allocation.
+    static Bytes join(std::initializer_list<std::string_view> pieces);
+
+    /// A block that owns `octets`, without copying them (short ones are copied).
     static Bytes take(std::string octets);
 
     /// Octets that live for ever, such as literals; nothing is counted.
@@ -59,19 +63,22 @@ public:
 private:
     struct Block {
         std::atomic<uint32_t> references{1};
-        std::string octets;
+        const bool owns_string;  // A StringBlock; else the octets follow the block in the same allocation.
+        const size_t octets;     // How many.
     };
+    struct StringBlock;
 
     Bytes(Block* block, std::string_view octets) : block_(block), octets_(octets) {}
     void retain() noexcept {
         if (block_) block_->references.fetch_add(1, std::memory_order_relaxed);
     }
     void release() noexcept {
-        if (block_ && block_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) delete block_;
+        if (block_ && block_->references.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy(block_);
     }
+    static void destroy(Block* block) noexcept;
 
     Block* block_ = nullptr;   // Null for literals and the empty slice.
-    std::string_view octets_;  // Within block_->octets, or for ever alive.
+    std::string_view octets_;  // Within the block, or for ever alive.
 };
 
 /// Writes the octets with everything unprintable escaped (\x00); for logs and test failures.

@@ -1,6 +1,7 @@
 // OctetWriter and OctetReader: numbers and octet strings in and out of a flat buffer, little-endian, bounded.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <concepts>
 #include <cstdint>
@@ -14,6 +15,16 @@ namespace polis {
 
 static_assert(std::endian::native == std::endian::little, "formats are copied as they lie in memory");
 
+/// Of a number of 64 bits in LEB128.
+inline constexpr size_t varint_bytes_max = 10;
+
+/// Writes `value` in LEB128 (seven bits an octet, least first) and returns the place behind it. REQUIRES: room for varint_bytes_max.
+inline char* write_varint(char* at, uint64_t value) {
+    for (; value >= 0x80; value >>= 7) *at++ = static_cast<char>(value | 0x80);
+    *at++ = static_cast<char>(value);
+    return at;
+}
+
 /// Appends to a buffer that it owns.
 class OctetWriter {
 public:
@@ -26,11 +37,8 @@ public:
     }
     /// LEB128: seven bits an octet, least first; 1 to 10 octets.
     void varint(uint64_t value) {
-        while (value >= 0x80) {
-            out_.push_back(static_cast<char>(value | 0x80));
-            value >>= 7;
-        }
-        out_.push_back(static_cast<char>(value));
+        char octets[varint_bytes_max];
+        out_.append(octets, write_varint(octets, value));
     }
     void octets(std::string_view value) { out_.append(value); }
     /// A varint length, then the octets.
@@ -67,11 +75,15 @@ public:
     }
     uint64_t varint() {
         uint64_t value = 0;
-        for (unsigned shift = 0; shift < 64; shift += 7) {
-            const auto octet = number<uint8_t>();
-            if (shift == 63 && octet > 1) break;  // More than 64 bits.
-            value |= static_cast<uint64_t>(octet & 0x7f) << shift;
-            if (!(octet & 0x80)) return ok_ ? value : 0;
+        const size_t count_max = std::min(in_.size(), varint_bytes_max);
+        for (size_t i = 0; i < count_max; ++i) {
+            const auto octet = static_cast<uint8_t>(in_[i]);
+            if (i + 1 == varint_bytes_max && octet > 1) break;  // More than 64 bits.
+            value |= static_cast<uint64_t>(octet & 0x7f) << (7 * i);
+            if (octet < 0x80) {
+                in_.remove_prefix(i + 1);
+                return value;
+            }
         }
         ok_ = false;
         in_ = {};

@@ -54,6 +54,9 @@ public:
     /// same batch.
     virtual Applied apply(LogIndex index, const Envelope& envelope, storage::Overlay& state) = 0;
 
+    /// The last command of a batch has been applied: what need be written once a batch only (totals) goes into `state` now.
+    virtual void end_batch(storage::Overlay& /*state*/) {}
+
     /// Everything applied since the last call has been written to the store and is visible there: publish events now.
     /// Replies leave after this returns.
     virtual void committed(LogIndex index) = 0;

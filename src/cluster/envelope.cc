@@ -1,25 +1,26 @@
 #include "cluster/envelope.h"
 
+#include <iterator>
+
 #include "base/octets.h"
 
 namespace polis::cluster {
 
 Bytes encode(const Envelope& envelope) {
-    std::string buffer;
-    buffer.reserve(64 + envelope.principal.size() + envelope.command.size());
-    OctetWriter out(std::move(buffer));
-    out.varint(envelope.format);
-    out.varint(envelope.feature_level);
-    out.varint(envelope.tenant);
-    out.varint(envelope.auth_revision);
-    out.varint(static_cast<uint64_t>(envelope.leader_time.since_epoch.count()));
-    out.varint(number_of(envelope.origin));
-    out.varint(envelope.sequence);
-    out.varint(envelope.outstanding_from);
-    out.varint(envelope.trace);
-    out.text(envelope.principal);
-    out.octets(envelope.command);
-    return Bytes::take(out.take());
+    const uint64_t numbers[] = {envelope.format,
+                                envelope.feature_level,
+                                envelope.tenant,
+                                envelope.auth_revision,
+                                static_cast<uint64_t>(envelope.leader_time.since_epoch.count()),
+                                number_of(envelope.origin),
+                                envelope.sequence,
+                                envelope.outstanding_from,
+                                envelope.trace,
+                                envelope.principal.size()};
+    char head[std::size(numbers) * varint_bytes_max];
+    char* end = head;
+    for (const uint64_t number : numbers) end = write_varint(end, number);
+    return Bytes::join({{head, end}, envelope.principal, envelope.command});
 }
 
 Result<Envelope> decode_envelope(const Bytes& octets) {

@@ -17,6 +17,7 @@ void GroupReplica::apply_some() {
         to_apply_.pop_front();
         apply_entry(entry);
     }
+    model_.end_batch(*overlay_);
     save_applied_state({applying_, membership_applied_}, *overlay_);
     applied_once_.save(*overlay_);
     finish_batch();

@@ -1,6 +1,7 @@
 #include "services/coord/command.h"
 
 #include "base/ensure.h"
+#include "base/octets.h"
 
 namespace polis::services {
 
@@ -30,6 +31,15 @@ Bytes encode_command(CommandKind kind, const google::protobuf::MessageLite& requ
 }
 
 Bytes encode_reply(const google::protobuf::MessageLite& response) { return encode(answered, response); }
+
+Bytes encode_put_reply(int64_t revision) {
+    using Tag = unsigned char;
+    constexpr auto tag_of = [](int field, Tag wire_type) { return static_cast<char>(field << 3 | wire_type); };
+    char header[1 + varint_bytes_max] = {tag_of(etcdserverpb::ResponseHeader::kRevisionFieldNumber, 0)};
+    const std::string_view number(header, write_varint(header + 1, static_cast<uint64_t>(revision)));
+    const char head[] = {answered, tag_of(etcdserverpb::PutResponse::kHeaderFieldNumber, 2), static_cast<char>(number.size())};
+    return Bytes::join({{head, sizeof head}, number});
+}
 
 Bytes encode_reply(Refusal refusal) {
     const char octets[] = {refused, static_cast<char>(refusal)};

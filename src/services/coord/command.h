@@ -52,6 +52,8 @@ Bytes encode_command(CommandKind kind, const google::protobuf::MessageLite& requ
 
 /// A reply is 0 and the response, or 1 and the refusal, or 2: the command could not be understood.
 Bytes encode_reply(const google::protobuf::MessageLite& response);
+/// The same as a PutResponse with nothing but the revision in its header.
+Bytes encode_put_reply(int64_t revision);
 Bytes encode_reply(Refusal refusal);
 Bytes encode_misunderstood();
 

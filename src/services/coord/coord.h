@@ -120,6 +120,7 @@ private:
                                           const google::protobuf::MessageLite& request);
 
     // KV (coord_kv.cc)
+    bool has_room(int64_t cost) const;
     runtime::Task<Allowed> check_quota(int64_t cost);
     runtime::Task<Reply<void>> prepare_read(const Credentials& who, bool serializable);
     runtime::Task<Reply<pb::RangeResponse>> scan(const Credentials& who, const pb::RangeRequest& request,

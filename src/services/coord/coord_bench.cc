@@ -43,6 +43,7 @@ public:
         benchmark::DoNotOptimize(model_.apply(index_ = index_.next(), envelope, overlay_));
     }
     void commit() {
+        model_.end_batch(overlay_);
         ENSURE(store.write(overlay_.batch()).has_value());
         drop();
     }

@@ -23,6 +23,7 @@ public:
         return model_.apply(index_ = index_.next(), envelope, overlay_).reply;
     }
     void commit() {
+        model_.end_batch(overlay_);
         ENSURE(store_.write(overlay_.batch()).has_value());
         overlay_.clear();
         model_.committed(index_);

@@ -78,6 +78,7 @@ private:
         envelope.command = std::move(command);
         index_ = index_.next();
         Bytes reply = model_.apply(index_, envelope, overlay_).reply;
+        model_.end_batch(overlay_);
         EXPECT_TRUE(store_.write(overlay_.batch()).has_value());
         overlay_.clear();
         model_.committed(index_);

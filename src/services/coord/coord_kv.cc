@@ -47,12 +47,17 @@ Task<void> CoordService::give_way() {
 
 // ---- Writes ----
 
-/// Raises the alarm when a request would not fit. Puts on their way count, or a burst would overshoot by all of it.
-Task<Allowed> CoordService::check_quota(int64_t cost) {
-    if (cost == 0) co_return Allowed();
-    if (model_.alarms().raised(pb::NOSPACE)) co_return Allowed(refuse(Refusal::NoSpace));
+/// Puts on their way count, or a burst would overshoot by all of it.
+bool CoordService::has_room(int64_t cost) const {
+    if (cost == 0) return true;
     const int64_t used = model_.mvcc().totals().bytes + pending_cost_;
-    if (used + cost <= static_cast<int64_t>(options_.quota_bytes)) co_return Allowed();
+    return !model_.alarms().raised(pb::NOSPACE) && used + cost <= static_cast<int64_t>(options_.quota_bytes);
+}
+
+/// Raises the alarm when a request would not fit.
+Task<Allowed> CoordService::check_quota(int64_t cost) {
+    if (has_room(cost)) co_return Allowed();
+    if (model_.alarms().raised(pb::NOSPACE)) co_return Allowed(refuse(Refusal::NoSpace));
     pb::AlarmRequest alarm;
     alarm.set_action(pb::AlarmRequest::ACTIVATE);
     alarm.set_memberid(number_of(cluster_.self()));
@@ -65,8 +70,10 @@ Task<Allowed> CoordService::check_quota(int64_t cost) {
 Task<Reply<pb::PutResponse>> CoordService::put(const Credentials& who, pb::PutRequest request) {
     using Response = Reply<pb::PutResponse>;
     const int64_t cost = quota_cost(request);
-    CO_LET(const Allowed room, co_await check_quota(cost));
-    if (!room) co_return Response(refuse(room.error()));
+    if (!has_room(cost)) {  // Only then does it cost a frame.
+        CO_LET(const Allowed room, co_await check_quota(cost));
+        if (!room) co_return Response(refuse(room.error()));
+    }
     if (const auto checked = check_put(request); !checked) co_return Response(refuse(checked.error()));
     Bytes command = encode_command(CommandKind::Put, request);
     if (command.size() > options_.request_bytes_max) co_return Response(refuse(Refusal::RequestTooLarge));

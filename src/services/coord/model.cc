@@ -44,6 +44,8 @@ cluster::Applied CoordModel::apply(LogIndex index, const cluster::Envelope& enve
     return {execute(context, static_cast<CommandKind>(command.view().front()), command.slice(1))};
 }
 
+void CoordModel::end_batch(storage::Overlay& state) { mvcc_.save_totals(state); }
+
 void CoordModel::committed(LogIndex) {
     effects_.changes = mvcc_.publish();
     Effects effects = std::exchange(effects_, {});
@@ -82,8 +84,9 @@ Bytes CoordModel::put(Context& context, const Bytes& request) {
     Executing executing{mvcc_, write, leases_, context.access};
     const auto outcome = execute_put(executing, *std::move(command));
     write.finish();
-    if (outcome) ++counters_.puts;
-    return encode_outcome(outcome);
+    if (!outcome) return encode_reply(outcome.error());
+    ++counters_.puts;
+    return outcome->previous ? encode_reply(outcome->response()) : encode_put_reply(outcome->revision);
 }
 
 Bytes CoordModel::delete_range(Context& context, std::string_view octets) {

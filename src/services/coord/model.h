@@ -20,7 +20,7 @@ namespace polis::services {
 
 /// What a batch of commands did, told once it can be seen in the store.
 struct Effects {
-    std::vector<RevisionChanges> changes;  // Ascending, dense in revisions that changed keys.
+    std::vector<Change> changes;  // In the order of their revisions, of which none is left out.
     std::vector<int64_t> leases_granted;
     std::vector<int64_t> leases_removed;
     struct Token {
@@ -52,6 +52,7 @@ public:
 
     Result<void> load(const storage::Store& store) override;
     cluster::Applied apply(LogIndex index, const cluster::Envelope& envelope, storage::Overlay& state) override;
+    void end_batch(storage::Overlay& state) override;
     void committed(LogIndex index) override;
 
     /// At most one; null to stop. REQUIRES: it lives until then.

@@ -35,7 +35,14 @@ public:
     storage::MemoryStore& store() { return store_; }
     ReaderOf<storage::Store> reader() const { return ReaderOf<storage::Store>(store_); }
     /// All that was published, in order.
-    const std::vector<RevisionChanges>& history() const { return history_; }
+    const std::vector<Change>& history() const { return history_; }
+    /// Those of the newest revision that was published.
+    std::vector<Change> newest_changes() const {
+        std::vector<Change> newest;
+        for (const Change& each : history_)
+            if (each.version.revision.main == history_.back().version.revision.main) newest.push_back(each);
+        return newest;
+    }
 
     /// Applies without writing: the batch stays open.
     Bytes apply(const Asked& asked) {
@@ -48,6 +55,7 @@ public:
     }
     /// Ends the batch.
     void commit() {
+        model_.end_batch(overlay_);
         EXPECT_TRUE(store_.write(overlay_.batch()).has_value());
         overlay_.clear();
         model_.committed(index_);
@@ -126,7 +134,7 @@ public:
 
     void on_command(const cluster::Envelope&) override {}
     void on_effects(Effects effects) override {
-        for (auto& changes : effects.changes) history_.push_back(std::move(changes));
+        for (Change& change : effects.changes) history_.push_back(std::move(change));
     }
     void on_loaded() override {}
 
@@ -135,7 +143,7 @@ private:
     CoordModel model_;
     storage::Overlay overlay_;
     LogIndex index_;
-    std::vector<RevisionChanges> history_;
+    std::vector<Change> history_;
 };
 
 }  // namespace polis::services

@@ -200,11 +200,9 @@ private:
 
     void check_events() {
         std::vector<NaiveStore::Event> published;
-        for (const RevisionChanges& each : fixture_.history())
-            for (const Change& change : each.changes)
-                published.push_back(
-                    {change.version.revision.main, change.key.str(),
-                     change.version.deleted() ? std::nullopt : std::optional(change.version.value.str())});
+        for (const Change& change : fixture_.history())
+            published.push_back({change.version.revision.main, change.key.str(),
+                                 change.version.deleted() ? std::nullopt : std::optional(change.version.value.str())});
         EXPECT_EQ(published, naive_.events());
         fixture_.finish_compaction();
         const auto existing = naive_.range(Interval{{}, {}, true}, naive_.revision);

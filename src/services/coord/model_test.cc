@@ -120,8 +120,8 @@ TEST(Delete, TakesOneRevisionForAWholeRange) {
     EXPECT_EQ(fixture.remove("b", "d"), 2);
     EXPECT_EQ(fixture.model().mvcc().applied_revision(), 6);
     EXPECT_EQ(fixture.range("a", std::string(1, '\0')).count(), 2);
-    ASSERT_EQ(fixture.history().back().changes.size(), 2u);
-    EXPECT_EQ(fixture.history().back().changes[1].version.revision, (Revision{6, 1}));
+    ASSERT_EQ(fixture.newest_changes().size(), 2u);
+    EXPECT_EQ(fixture.newest_changes()[1].version.revision, (Revision{6, 1}));
 }
 
 // The octet 00 inside keys must not disturb their order, nor make one key's versions look like another's.
@@ -337,7 +337,7 @@ TEST(Txn, OneRevisionMayPutAndThenDeleteAKey) {
     ASSERT_TRUE(fixture.txn(request).has_value());
     EXPECT_EQ(fixture.get("a"), std::nullopt);
     EXPECT_EQ(fixture.get("a", 2), "old");
-    EXPECT_EQ(fixture.history().back().changes.size(), 2u);
+    EXPECT_EQ(fixture.newest_changes().size(), 2u);
     fixture.reload();
     EXPECT_EQ(fixture.get("a"), std::nullopt);
 }
@@ -357,7 +357,7 @@ TEST(Lease, RevokeDeletesItsKeysInOneRevision) {
     EXPECT_EQ(fixture.get("a"), std::nullopt);
     EXPECT_EQ(fixture.get("b"), std::nullopt);
     EXPECT_EQ(fixture.get("c"), "2");
-    EXPECT_EQ(fixture.history().back().changes[0].key, "a");
+    EXPECT_EQ(fixture.newest_changes()[0].key, "a");
     EXPECT_EQ(fixture.run<pb::LeaseRevokeResponse>(CommandKind::LeaseRevoke, request).error(), Refusal::LeaseNotFound);
 }
 

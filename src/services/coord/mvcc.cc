@@ -64,6 +64,7 @@ Result<void> Mvcc::load(const StateReader& reader) {
     unpublished_.clear();
     cache_.clear();
     LET(totals_, load_totals(reader));
+    saved_totals_ = totals_;
     LET(compacted_revision_, load_number(reader, compacted_key(), -1));
     LET(finished_revision_, load_number(reader, finished_key(), -1));
     LET(const std::optional<std::string> position, reader.get(position_key()));
@@ -120,14 +121,16 @@ Result<std::optional<Version>> Mvcc::find(const StateReader& reader, std::string
     return found;
 }
 
-std::vector<RevisionChanges> Mvcc::publish() {
+std::vector<Change> Mvcc::publish() {
     visible_revision_ = applied_revision_;
     return std::exchange(unpublished_, {});
 }
 
-void Mvcc::save_totals(storage::Overlay& state) const {
+void Mvcc::save_totals(storage::Overlay& state) {
     ENSURE(totals_.bytes >= 0);
     ENSURE(totals_.keys >= 0);
+    if (totals_ == saved_totals_) return;
+    saved_totals_ = totals_;
     std::string record;
     append_big_endian(record, static_cast<uint64_t>(totals_.bytes));
     append_big_endian(record, static_cast<uint64_t>(totals_.keys));
@@ -136,15 +139,14 @@ void Mvcc::save_totals(storage::Overlay& state) const {
 
 // ---- Writing ----
 
-MvccWrite::MvccWrite(Mvcc& mvcc, storage::Overlay& state) : mvcc_(mvcc), state_(state), reader_(state) {
-    pending_.revision = mvcc_.applied_revision_ + 1;
-}
+MvccWrite::MvccWrite(Mvcc& mvcc, storage::Overlay& state)
+    : mvcc_(mvcc), state_(state), reader_(state), new_revision_(mvcc.applied_revision_ + 1) {}
 
-int64_t MvccWrite::revision() const { return pending_.changes.empty() ? mvcc_.applied_revision_ : pending_.revision; }
+int64_t MvccWrite::revision() const { return changes_ == 0 ? mvcc_.applied_revision_ : new_revision_; }
 
 std::optional<Version> MvccWrite::find(std::string_view key) { return must(mvcc_.find(reader_, key, newest_of_all)); }
 
-Revision MvccWrite::next_place() const { return {pending_.revision, static_cast<int64_t>(pending_.changes.size())}; }
+Revision MvccWrite::next_place() const { return {new_revision_, static_cast<int64_t>(changes_)}; }
 
 void MvccWrite::put(Put put, std::optional<Version> previous) {
     ENSURE(!finished_);
@@ -200,23 +202,20 @@ void MvccWrite::record(Change change) {
     record.clear();
     append_version_key(stored_key, change.key, version.revision);
     append_record_head(record, version);
-    record.append(version.value.view());
-    state_.put(stored_key, record);
+    state_.put(stored_key, record, version.value);
     record.clear();
     append_revision_record(record, version.deleted(), change.key);
     state_.put(revision_key(version.revision), record);
     mvcc_.totals_.bytes += cost_of(change.key.size(), version.value.size());
     mvcc_.cache_.put(change.key, version, mvcc_.visible_revision_);
-    pending_.changes.push_back(std::move(change));
+    mvcc_.unpublished_.push_back(std::move(change));
+    ++changes_;
 }
 
 void MvccWrite::finish() {
     ENSURE(!finished_);
     finished_ = true;
-    if (pending_.changes.empty()) return;
-    mvcc_.applied_revision_ = pending_.revision;
-    mvcc_.save_totals(state_);
-    mvcc_.unpublished_.push_back(std::move(pending_));
+    if (changes_ > 0) mvcc_.applied_revision_ = new_revision_;
 }
 
 // ---- Compaction ----
@@ -271,7 +270,6 @@ void Mvcc::step_compaction(storage::Overlay& state, size_t changes_max) {
         compaction_position_ = {seen.back().first.main, seen.back().first.sub + 1};
     }
     state.put(position_key(), revision_key(compaction_position_));
-    save_totals(state);
 }
 
 size_t Mvcc::remove_older(storage::Overlay& state, const std::string& key, Revision newer) {

@@ -73,15 +73,17 @@ public:
     /// Removes what the compaction made superfluous, looking at `changes_max` changes. Nothing if there is nothing to do.
     void step_compaction(storage::Overlay& state, size_t changes_max);
 
-    /// All that was applied is visible now; gives the changes that became so, by revision.
-    std::vector<RevisionChanges> publish();
+    /// Writes down what totals() have become; once a batch.
+    void save_totals(storage::Overlay& state);
+
+    /// All that was applied is visible now; gives the changes that became so, in order.
+    std::vector<Change> publish();
 
 private:
     friend class MvccWrite;
 
     Result<void> warm(const StateReader& reader);
     size_t remove_older(storage::Overlay& state, const std::string& key, Revision newer);
-    void save_totals(storage::Overlay& state) const;
 
     int64_t applied_revision_ = 1;
     int64_t visible_revision_ = 1;
@@ -89,8 +91,9 @@ private:
     int64_t finished_revision_ = -1;
     Revision compaction_position_;  // The next change that step_compaction looks at.
     MvccTotals totals_;
+    MvccTotals saved_totals_;  // As the store, or the batch that is being gathered, has them.
     NewestCache cache_;
-    std::vector<RevisionChanges> unpublished_;
+    std::vector<Change> unpublished_;
     std::pair<std::string, std::string> scratch_;  // For a row's key and value; kept for their memory.
 };
 
@@ -106,7 +109,7 @@ public:
 
     /// The revision of the state with the changes so far: one more than before if there is any.
     int64_t revision() const;
-    size_t changes() const { return pending_.changes.size(); }
+    size_t changes() const { return changes_; }
 
     /// The newest version of `key`, if it exists.
     std::optional<Version> find(std::string_view key);
@@ -138,7 +141,8 @@ private:
     Mvcc& mvcc_;
     storage::Overlay& state_;
     ReaderOf<storage::Overlay> reader_;
-    RevisionChanges pending_;
+    const int64_t new_revision_;
+    size_t changes_ = 0;
     bool finished_ = false;
 };
 

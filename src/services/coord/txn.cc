@@ -249,7 +249,7 @@ private:
                                               .ignore_value = request.ignore_value(),
                                               .ignore_lease = request.ignore_lease()});
         ENSURE(done.has_value());  // decide() saw to it.
-        return *std::move(done);
+        return done->response();
     }
 
     Mvcc& mvcc_;
@@ -271,19 +271,27 @@ Allowed permit_txn(const Access& access, const StateReader& reader, const pb::Tx
     return {};
 }
 
-std::expected<pb::PutResponse, Refusal> execute_put(Executing& executing, PutCommand command) {
+pb::PutResponse PutOutcome::response() const {
+    pb::PutResponse response;
+    response.mutable_header()->set_revision(revision);
+    if (previous) fill(*response.mutable_prev_kv(), key, *previous);
+    return response;
+}
+
+std::expected<PutOutcome, Refusal> execute_put(Executing& executing, PutCommand command) {
     TRY(permit_put(executing.access, executing.write.reader(), command.key, command.lease, command.prev_kv));
     if (command.lease != 0 && !executing.leases.find(command.lease)) return refuse(Refusal::LeaseNotFound);
     std::optional<Version> previous = executing.write.find(command.key);
     if ((command.ignore_value || command.ignore_lease) && !previous) return refuse(Refusal::KeyNotFound);
 
-    pb::PutResponse response;
-    if (command.prev_kv && previous) fill(*response.mutable_prev_kv(), command.key, *previous);
+    PutOutcome outcome;
+    outcome.key = command.key;
+    if (command.prev_kv) outcome.previous = previous;
     if (command.ignore_value) command.value = previous->value;
     if (command.ignore_lease) command.lease = previous->lease;
     executing.write.put({std::move(command.key), std::move(command.value), command.lease}, std::move(previous));
-    response.mutable_header()->set_revision(executing.write.revision());
-    return response;
+    outcome.revision = executing.write.revision();
+    return outcome;
 }
 
 std::expected<pb::DeleteRangeResponse, Refusal> execute_delete_range(Executing& executing,

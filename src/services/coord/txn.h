@@ -29,9 +29,18 @@ struct PutCommand {
     bool ignore_lease = false;
 };
 
+/// What a put did.
+struct PutOutcome {
+    int64_t revision = 0;
+    Bytes key;
+    std::optional<Version> previous;  // If it was asked for and existed.
+
+    etcdserverpb::PutResponse response() const;
+};
+
 /// Responses lack their headers' ids; the revision is set. On a refusal nothing has been changed.
 /// REQUIRES: the request passed its check (request_check.h).
-std::expected<etcdserverpb::PutResponse, Refusal> execute_put(Executing& executing, PutCommand command);
+std::expected<PutOutcome, Refusal> execute_put(Executing& executing, PutCommand command);
 std::expected<etcdserverpb::DeleteRangeResponse, Refusal> execute_delete_range(
     Executing& executing, const etcdserverpb::DeleteRangeRequest& request);
 std::expected<etcdserverpb::TxnResponse, Refusal> execute_txn(Executing& executing,

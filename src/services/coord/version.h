@@ -60,10 +60,4 @@ struct Change {
     std::optional<Version> previous;  // The key just before this revision; absent if it did not exist.
 };
 
-/// All changes of one revision, in their order.
-struct RevisionChanges {
-    int64_t revision = 0;
-    std::vector<Change> changes;
-};
-
 }  // namespace polis::services

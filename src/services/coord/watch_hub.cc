@@ -101,17 +101,15 @@ void WatchHub::state_replaced() {
 
 // ---- Live ----
 
-void WatchHub::publish(const std::vector<RevisionChanges>& changes) {
+void WatchHub::publish(const std::vector<Change>& changes) {
     if (changes.empty()) return;
-    ENSURE(changes.front().revision == published_revision_ + 1);
-    const int64_t first = changes.front().revision;
-    published_revision_ = changes.back().revision;
+    const int64_t first = changes.front().version.revision.main;
+    ENSURE(first == published_revision_ + 1);
+    published_revision_ = changes.back().version.revision.main;
     if (live_.size() == 0) return;
-    for (const RevisionChanges& each : changes) {
-        for (const Change& change : each.changes) {
-            SharedEvent event(change);
-            gather(live_, event);
-        }
+    for (const Change& change : changes) {
+        SharedEvent event(change);
+        gather(live_, event);
     }
     hand_over();
     for (const Gathered& each : gathered_)

@@ -51,7 +51,7 @@ public:
     std::unique_ptr<WatchStream> open(const Credentials& who);
 
     /// Changes that have become visible, ascending.
-    void publish(const std::vector<RevisionChanges>& changes);
+    void publish(const std::vector<Change>& changes);
     /// The state was replaced by a later one: everybody catches up from the store.
     void state_replaced();
     /// Users or roles changed: watches of those who may not read any more end, and those of `users`, who have to log in again.

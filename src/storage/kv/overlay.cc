@@ -17,6 +17,7 @@ Overlay::Overlay(const Readable& base) : base_(base), arena_(first_block_.data()
 Overlay::~Overlay() = default;
 
 Result<std::optional<std::string>> Overlay::get(std::string_view key) const {
+    index();
     if (const auto found = changes_->find(key); found != changes_->end()) {
         if (!found->second) return std::optional<std::string>();
         return std::optional<std::string>(*found->second);
@@ -25,20 +26,66 @@ Result<std::optional<std::string>> Overlay::get(std::string_view key) const {
     return base_.get(key);
 }
 
-void Overlay::put(std::string_view key, std::string_view value) { change(key, value); }
+void Overlay::put(std::string_view key, std::string_view value_head, std::string_view value_tail) {
+    ++version_;
+    batch_.put(key, value_head, value_tail);
+}
 
-void Overlay::remove(std::string_view key) { change(key, std::nullopt); }
+void Overlay::remove(std::string_view key) {
+    ++version_;
+    batch_.remove(key);
+}
 
 void Overlay::remove_range(const KeyRange& range) {
-    if (range.empty()) return;
-    changed();
+    ++version_;
+    batch_.remove_range(range);
+}
 
-    const auto end = range.last.empty() ? changes_->end() : changes_->lower_bound(range.last);
-    changes_->erase(changes_->lower_bound(range.first), end);
+void Overlay::clear() {
+    ++version_;
+    batch_.clear();
+    if (indexed_bytes_ > 0) drop_index();
+}
+
+// ---- The index ----
+
+void Overlay::index() const {
+    batch_.for_each(
+        [this](Batch::Kind kind, std::string_view key, std::string_view value) {
+            switch (kind) {
+                case Batch::Kind::Put: return index_change(key, value);
+                case Batch::Kind::Remove: return index_change(key, std::nullopt);
+                case Batch::Kind::RemoveRange: return index_removed_range(key, value);
+            }
+        },
+        indexed_bytes_);
+    indexed_bytes_ = batch_.bytes();
+}
+
+void Overlay::drop_index() {
+    indexed_bytes_ = 0;
+    changes_.reset();
+    removed_ranges_.reset();
+    arena_.release();
+    changes_.emplace(&arena_);
+    removed_ranges_.emplace(&arena_);
+}
+
+void Overlay::index_change(std::string_view key, std::optional<std::string_view> value) const {
+    if (value) value = keep(*value);
+    const auto place = changes_->lower_bound(key);
+    if (place != changes_->end() && place->first == key) {
+        place->second = value;
+    } else {
+        changes_->emplace_hint(place, keep(key), value);
+    }
+}
+
+void Overlay::index_removed_range(std::string_view first, std::string_view last) const {
+    const auto end = last.empty() ? changes_->end() : changes_->lower_bound(last);
+    changes_->erase(changes_->lower_bound(first), end);
 
     // Ranges that touch or overlap the new one grow into one, so that they stay disjoint.
-    std::string_view first = range.first;
-    std::string_view last = range.last;
     auto at = removed_ranges_->upper_bound(first);
     if (at != removed_ranges_->begin()) {
         const auto before = std::prev(at);
@@ -52,40 +99,7 @@ void Overlay::remove_range(const KeyRange& range) {
     removed_ranges_->emplace(keep(first), keep(last));
 }
 
-const Batch& Overlay::batch() const {
-    if (!batch_.empty()) return batch_;
-    for (const auto& [first, last] : *removed_ranges_) batch_.remove_range({std::string(first), std::string(last)});
-    for (const auto& [key, value] : *changes_) {
-        if (value) {
-            batch_.put(key, *value);
-        } else {
-            batch_.remove(key);
-        }
-    }
-    return batch_;
-}
-
-void Overlay::clear() {
-    changed();
-    changes_.reset();
-    removed_ranges_.reset();
-    arena_.release();
-    changes_.emplace(&arena_);
-    removed_ranges_.emplace(&arena_);
-}
-
-void Overlay::change(std::string_view key, std::optional<std::string_view> value) {
-    changed();
-    if (value) value = keep(*value);
-    const auto place = changes_->lower_bound(key);
-    if (place != changes_->end() && place->first == key) {
-        place->second = value;
-    } else {
-        changes_->emplace_hint(place, keep(key), value);
-    }
-}
-
-std::string_view Overlay::keep(std::string_view octets) {
+std::string_view Overlay::keep(std::string_view octets) const {
     if (octets.empty()) return {};
     char* copy = static_cast<char*>(arena_.allocate(octets.size(), 1));
     std::memcpy(copy, octets.data(), octets.size());
@@ -258,6 +272,7 @@ private:
 
 std::unique_ptr<Cursor> Overlay::cursor(const KeyRange& range) const {
     if (empty()) return base_.cursor(range);
+    index();
     return std::make_unique<MergedCursor>(*this, range);
 }
 

@@ -51,6 +51,8 @@ rocksdb::Options rocksdb_options(const StoreOptions& wanted, std::shared_ptr<roc
 
     options.table_factory = table_factory(std::move(block_cache));
     options.compression = is_built_in(rocksdb::kLZ4Compression) ? rocksdb::kLZ4Compression : rocksdb::kNoCompression;
+    // What a flush writes is read once, soon, by the compaction that takes it further down.
+    options.compression_per_level = {rocksdb::kNoCompression, options.compression};
     options.level_compaction_dynamic_level_bytes = true;
     options.target_file_size_base = std::max<uint64_t>(wanted.write_buffer_bytes, 4u << 20);
     options.max_bytes_for_level_base = 4 * options.target_file_size_base;

@@ -30,7 +30,11 @@ void Batch::append(const Batch& later) {
 }
 
 void Batch::clear() {
-    log_.clear();
+    if (log_.capacity() > kept_bytes_max) {
+        log_ = {};
+    } else {
+        log_.clear();
+    }
     count_ = 0;
     range_removals_ = 0;
 }

@@ -45,6 +45,7 @@ public:
     void remove_range(const KeyRange& range);
     /// Adds the changes of `later` behind these.
     void append(const Batch& later);
+    /// Keeps at most kept_bytes_max of the buffer for what comes next.
     void clear();
 
     bool empty() const { return count_ == 0; }
@@ -52,10 +53,11 @@ public:
     size_t bytes() const { return log_.size(); }
     size_t range_removals() const { return range_removals_; }
 
-    /// Calls `visit(kind, key, value_or_range_end)` for each change, in order. The views last until the batch changes.
+    /// Calls `visit(kind, key, value_or_range_end)` for each change, in order, or for those made since bytes() was `from`. The views last
+    /// until the batch changes.
     template <class Visit>
-    void for_each(Visit&& visit) const {
-        for (size_t at = 0; at < log_.size();) {
+    void for_each(Visit&& visit, size_t from = 0) const {
+        for (size_t at = from; at < log_.size();) {
             Header header;
             std::memcpy(&header, log_.data() + at, sizeof header);
             const std::string_view octets = std::string_view(log_).substr(at + sizeof header);
@@ -65,6 +67,8 @@ public:
     }
 
 private:
+    static constexpr size_t kept_bytes_max = 1u << 20;
+
     struct Header {  // Before each change in log_; never leaves the process.
         uint32_t key_bytes;
         uint32_t value_bytes;

@@ -51,7 +51,8 @@ Place FlushImage::add(RecordHeader header, std::string_view payload) {
     header.payload_bytes = static_cast<uint32_t>(payload.size());
     const uint64_t number = stream_bytes_ / sector_stream_bytes;
     const auto within = static_cast<uint16_t>(stream_bytes_ % sector_stream_bytes);
-    append(encode(header, identity_, payload));
+    const EncodedRecordHeader encoded = encode(header, identity_, payload);
+    append({encoded.data(), encoded.size()});
     append(payload);
 
     uint16_t first = 0;

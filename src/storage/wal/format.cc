@@ -166,23 +166,28 @@ std::optional<SectorStamp> open_sector(std::string_view sector, uint64_t identit
 // ---- Record header: crc32c 4, payload_bytes 4, kind 1, flags 1, entry_kind 1, reserved 1, group 4, index 8, epoch 8,
 //      node 8, fragment_offset 4, entry_bytes 4 ----
 
-std::string encode(const RecordHeader& header, uint64_t identity, std::string_view payload) {
+EncodedRecordHeader encode(const RecordHeader& header, uint64_t identity, std::string_view payload) {
     ENSURE(payload.size() == header.payload_bytes);
     const auto flags = static_cast<uint8_t>((header.first ? FirstFlag : 0) | (header.last ? LastFlag : 0));
-    std::string octets = Writer()
-                             .add(uint32_t{0})
-                             .add(header.payload_bytes)
-                             .add(static_cast<uint8_t>(header.kind))
-                             .add(flags)
-                             .add(static_cast<uint8_t>(header.entry_kind))
-                             .add(uint8_t{0})
-                             .add(number_of(header.group))
-                             .add(header.position)
-                             .add(header.fragment_offset)
-                             .add(header.entry_bytes)
-                             .take();
-    ENSURE(octets.size() == RecordHeader::bytes);
-    put(octets.data(), 0, record_checksum(octets, payload, identity));
+    EncodedRecordHeader octets{};
+    size_t at = 4;
+    const auto add = [&](auto value) {
+        put(octets.data(), at, value);
+        at += sizeof value;
+    };
+    add(header.payload_bytes);
+    add(static_cast<uint8_t>(header.kind));
+    add(flags);
+    add(static_cast<uint8_t>(header.entry_kind));
+    add(uint8_t{0});
+    add(number_of(header.group));
+    add(header.position.index.value);
+    add(header.position.ballot.epoch);
+    add(number_of(header.position.ballot.node));
+    add(header.fragment_offset);
+    add(header.entry_bytes);
+    ENSURE(at == RecordHeader::bytes);
+    put(octets.data(), 0, record_checksum({octets.data(), octets.size()}, payload, identity));
     return octets;
 }
 

@@ -1,6 +1,7 @@
 // The bytes of the log: sectors, segment headers, records and directories. Pure. Described in docs/internals/formats/wal.md.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -87,8 +88,9 @@ struct RecordHeader {
     friend bool operator==(const RecordHeader&, const RecordHeader&) = default;
 };
 
-/// The 48 octets of the header, with the checksum over identity, header and payload.
-std::string encode(const RecordHeader& header, uint64_t identity, std::string_view payload);
+using EncodedRecordHeader = std::array<char, RecordHeader::bytes>;
+/// With the checksum over identity, header and payload.
+EncodedRecordHeader encode(const RecordHeader& header, uint64_t identity, std::string_view payload);
 /// Reads a header without looking at its checksum; Corrupt if its fields make no sense.
 Result<RecordHeader> decode_record_header(std::string_view octets);
 /// Whether header and payload are what was written.

@@ -128,7 +128,7 @@ void GroupIndex::put(LogIndex index, Ballot ballot, const Place& place) {
     set_ballot(index, ballot);
 }
 
-void GroupIndex::put(LogIndex index, Ballot ballot, const std::vector<Place>& places) {
+void GroupIndex::put(LogIndex index, Ballot ballot, std::span<const Place> places) {
     ENSURE(!places.empty());
     if (places.size() == 1) return put(index, ballot, places.front());
     put(index, ballot, Place());
@@ -137,7 +137,7 @@ void GroupIndex::put(LogIndex index, Ballot ballot, const std::vector<Place>& pl
         use_->add(each.segment);
     }
     slots_[index - start_.index - 1] = places.front();
-    fragments_[index.value] = places;
+    fragments_[index.value].assign(places.begin(), places.end());
 }
 
 void GroupIndex::mark_damaged(LogIndex index) { put(index, ballot_at(index), Place()); }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <span>
 #include <vector>
 
 #include "base/entry.h"
@@ -64,7 +65,7 @@ public:
     /// Entries up to `position` are gone. Nothing if the log starts there or later.
     void compact(LogPosition position);
     /// Writes a slot, new or old. REQUIRES: after the start, and not beyond the one after the last.
-    void put(LogIndex index, Ballot ballot, const std::vector<Place>& places);
+    void put(LogIndex index, Ballot ballot, std::span<const Place> places);
     void put(LogIndex index, Ballot ballot, const Place& place);
 
     /// Makes the log span exactly (start, last]: what it did not hold is added as damaged.

@@ -310,14 +310,13 @@ void SegmentedWal::apply(const QueuedWrite& write) {
     size_t next = 0;
     for (size_t i = write.skipped; i < what.entries.size(); ++i) {
         const Entry& entry = what.entries[i];
-        std::vector<Place> places;
+        const size_t first = next;
         uint64_t covered = 0;
-        do {
-            places.push_back(write.places.at(next++));
-            covered += places.back().payload_bytes;
-        } while (covered < entry.payload.size());
+        do covered += write.places.at(next++).payload_bytes;
+        while (covered < entry.payload.size());
         // A compaction may have overtaken a write that was split over flushes.
-        if (entry.index > log.start().index) log.put(entry.index, entry.ballot, places);
+        if (entry.index <= log.start().index) continue;
+        log.put(entry.index, entry.ballot, std::span<const Place>(write.places).subspan(first, next - first));
     }
     ENSURE(next == write.places.size());
     if (what.hard_state) log.hard_state = *what.hard_state;
