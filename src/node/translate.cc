@@ -12,7 +12,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 // Of log entries kept in memory for followers; one that is further behind is sent what the disk has.
-constexpr uint64_t log_cache_bytes = 8u << 20;
+constexpr uint64_t log_cache_bytes = 4u << 20;
 
 void add_urls(std::multimap<std::string, std::string>& initial, const std::string& name, std::string_view urls) {
     while (!urls.empty()) {
