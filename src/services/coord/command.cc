@@ -37,7 +37,8 @@ Bytes encode_put_reply(int64_t revision) {
     constexpr auto tag_of = [](int field, Tag wire_type) { return static_cast<char>(field << 3 | wire_type); };
     char header[1 + varint_bytes_max] = {tag_of(etcdserverpb::ResponseHeader::kRevisionFieldNumber, 0)};
     const std::string_view number(header, write_varint(header + 1, static_cast<uint64_t>(revision)));
-    const char head[] = {answered, tag_of(etcdserverpb::PutResponse::kHeaderFieldNumber, 2), static_cast<char>(number.size())};
+    const char head[] = {answered, tag_of(etcdserverpb::PutResponse::kHeaderFieldNumber, 2),
+                         static_cast<char>(number.size())};
     return Bytes::join({{head, sizeof head}, number});
 }
 
