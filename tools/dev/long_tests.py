@@ -1,10 +1,14 @@
 """Tests that take hours: ThreadSanitizer, fuzzing, long simulation, clang-tidy, headers alone. ./x night runs them one after the other."""
 import os
+import shutil
 import subprocess
 
 import build as builds
 from programs import SANITIZER_OPTIONS, Count, run_all, run_checks, run_suite
 from shell import BUILD, ROOT, Failure, Stopwatch, cores, report, say
+
+NICENESS = 10  # Of the night: whoever works on the machine meanwhile comes first.
+HANG_SECONDS = 120  # Of one fuzzed input, by the clock on the wall: a busy machine makes ten of them out of nothing.
 
 
 def simulate(first, seeds, seed=None):
@@ -42,7 +46,7 @@ def fuzz_all(seconds, pattern=''):
         found, seeds = BUILD / 'corpus' / name, ROOT / 'tests/corpus' / name.removesuffix('_fuzz')
         found.mkdir(parents=True, exist_ok=True)
         say(f'Fuzzing {name} for {seconds} s')
-        done = subprocess.run([BUILD / 'asan' / name, f'-max_total_time={seconds}', '-print_final_stats=1', '-timeout=10',
+        done = subprocess.run([BUILD / 'asan' / name, f'-max_total_time={seconds}', '-print_final_stats=1', f'-timeout={HANG_SECONDS}',
                                f'-artifact_prefix={found}/', found, seeds], cwd=ROOT, env={**os.environ, **SANITIZER_OPTIONS})
         if done.returncode:
             count.failed.append(f'{name}: the input is kept in {found}; add it to {seeds} with its mend')
@@ -55,7 +59,14 @@ def thread_sanitizer(_):
     """All test programs, and the server under the battery of clients, built with ThreadSanitizer: a race ends the program."""
     builds.build('tsan')
     count = run_all('tsan')
-    count.add(run_suite('interop', '--only', 'battery', environment={'POLIS_BINARY': str(BUILD / 'tsan/polis')}))
+    races = BUILD / 'tsan/results/races'  # Of nodes, whose logs go with their folders.
+    shutil.rmtree(races, ignore_errors=True)
+    races.mkdir(parents=True)
+    options = f'{SANITIZER_OPTIONS["TSAN_OPTIONS"]}:log_path={races}/node'
+    count.add(run_suite('interop', '--only', 'battery', environment={'POLIS_BINARY': str(BUILD / 'tsan/polis'), 'TSAN_OPTIONS': options}))
+    for report_file in sorted(races.iterdir()):
+        print(f'---- {report_file}\n{report_file.read_text(errors="replace")}', flush=True)
+        count.failed.append(f'tsan: {report_file.relative_to(ROOT)}')
     return count
 
 
@@ -90,7 +101,6 @@ def server_suite(suite):
 PARTS = {'tsan': thread_sanitizer, 'fuzz': lambda options: fuzz_all(options.seconds), 'sim': lambda options: simulate(1, options.seeds),
          'interop': server_suite('interop'), 'upgrade': server_suite('upgrade'), 'faults': server_suite('faults'),
          'headers': headers_alone, 'tidy': tidy}
-NICENESS = 10  # Whoever works on the machine meanwhile comes first.
 
 
 def night(options):
