@@ -168,6 +168,30 @@ TEST_F(Abuse, SlowHttpHeadIsCutOffHoweverItTrickles) {
     EXPECT_LE(lines, 12);
 }
 
+TEST_F(Abuse, SlowHttpBodyIsCutOffHoweverItTrickles) {
+    connect();
+    ASSERT_TRUE(send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n"));
+    int seconds = 0;
+    while (seconds < 300 && !closed_within(1s)) {
+        ++seconds;
+        (void)send("x");
+    }
+    EXPECT_GE(seconds, 25);
+    EXPECT_LE(seconds, 35);
+    EXPECT_TRUE(received_.starts_with("HTTP/1.1 408 ")) << received_.substr(0, 60);
+}
+
+// A slow line is not an attack: what comes at a fair rate is waited for, however long it takes in all.
+TEST_F(Abuse, LargeHttpBodyOverASlowLineIsServed) {
+    connect();
+    ASSERT_TRUE(send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n"));
+    for (int second = 0; second < 50; ++second) {
+        ASSERT_TRUE(send(std::string(20'000, 'x')));
+        ASSERT_FALSE(closed_within(1s));
+    }
+    EXPECT_TRUE(received_.starts_with("HTTP/1.1 200 OK\r\n"));
+}
+
 TEST_F(Abuse, IdleHttpConnectionIsClosed) {
     connect();
     ASSERT_TRUE(send("GET /health HTTP/1.1\r\nHost: a\r\n\r\n"));

@@ -66,6 +66,15 @@ std::vector<nghttp2_nv> trailer_fields(const Status& status, const Metadata* met
     return fields;
 }
 
+void submit_trailers_only(Http2Session& session, int32_t stream, std::span<const nghttp2_nv> head,
+                          const Status& status) {
+    std::vector<std::string> encoded;
+    std::vector<nghttp2_nv> fields = trailer_fields(status, nullptr, encoded);
+    fields.insert(fields.begin(), head.begin(), head.end());
+    (void)nghttp2_submit_response(session.raw(), stream, fields.data(), fields.size(), nullptr);
+    session.wake();
+}
+
 // What the messages being received on one connection may hold in sum, before new ones are refused.
 ptrdiff_t assembled_bytes_max(const ServerOptions& options) {
     return static_cast<ptrdiff_t>(std::max<uint64_t>(64u << 20, 4 * uint64_t{options.message_bytes_max}));
@@ -76,12 +85,15 @@ Status expired() { return {StatusCode::DeadlineExceeded, "context deadline excee
 }  // namespace
 
 void answer_trailers_only(Http2Session& session, int32_t stream, const Status& status) {
-    std::vector<std::string> encoded;
-    std::vector<nghttp2_nv> fields = trailer_fields(status, nullptr, encoded);
     const auto head = response_head();
-    fields.insert(fields.begin(), head.begin(), head.end());
-    (void)nghttp2_submit_response(session.raw(), stream, fields.data(), fields.size(), nullptr);
-    session.wake();
+    submit_trailers_only(session, stream, head, status);
+}
+
+void refuse_encoding(Http2Session& session, int32_t stream, std::string_view encoding) {
+    const auto [ok, type] = response_head();
+    const std::array head = {ok, type, borrowed_field("grpc-accept-encoding", "identity,gzip")};
+    const std::string why = "grpc: Decompressor is not installed for grpc-encoding \"" + std::string(encoding) + "\"";
+    submit_trailers_only(session, stream, head, {StatusCode::Unimplemented, why, {}});
 }
 
 // A coroutine without a parent, in the call's own scope; frees itself.
@@ -129,6 +141,7 @@ GrpcCall::GrpcCall(Http2Session& session, int32_t stream, MethodEntry& method, G
                    const ServerOptions& options, DeadlineQueue& deadlines)
     : Http2Stream(session, stream),
       method_(method),
+      began_(session.reactor().now()),
       options_(options),
       deadlines_(deadlines),
       peer_(session.transport().peer()),
@@ -295,6 +308,7 @@ void GrpcCall::end_accounting(StatusCode code) {
     finished_ = true;
     deadlines_.remove(*this);
     ++method_.handled[static_cast<size_t>(code)];
+    method_.handling.note(session().reactor().fresh_now() - began_);
 }
 
 bool GrpcCall::submit_trailers() {

@@ -23,6 +23,8 @@ struct GrpcRequest {
 
 /// Answers without any handler: a head that is also the trailers.
 void answer_trailers_only(Http2Session& session, int32_t stream, const Status& status);
+/// As answer_trailers_only, Unimplemented, saying which encodings are understood (grpc/doc/compression.md).
+void refuse_encoding(Http2Session& session, int32_t stream, std::string_view encoding);
 
 /// Starts its handler when the request is there: a unary one with its only message, a streaming one at once. Ends with
 /// what the handler gives, or earlier with what went wrong; the handler is then cancelled and its result ignored.
@@ -66,6 +68,7 @@ private:
     void account_input();
 
     MethodEntry& method_;
+    const Instant began_;
     const ServerOptions& options_;
     DeadlineQueue& deadlines_;
     const runtime::Peer& peer_;

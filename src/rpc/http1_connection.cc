@@ -3,9 +3,11 @@
 #include <array>
 #include <vector>
 
+#include "base/ascii.h"
 #include "base/ensure.h"
 #include "base/log.h"
 #include "codec/http1/serialiser.h"
+#include "rpc/http_body.h"
 #include "rpc/http_target.h"
 #include "rpc/wire.h"
 
@@ -23,16 +25,6 @@ codec::Http1Limits limits_of(const ServerOptions& options) {
     limits.head_bytes_max = options.header_bytes_max;
     return limits;
 }
-
-std::string lower_case(std::string_view text) {
-    std::string lower(text);
-    for (char& c : lower) {
-        if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-    }
-    return lower;
-}
-
-bool may_have_body(int status) { return status >= 200 && status != 204 && status != 304; }
 
 // A connection after an upgrade: octets that came with the request, then the connection itself.
 class UpgradedStream : public runtime::Stream {
@@ -140,6 +132,7 @@ private:
     bool chunked_ = false;   // The response.
     bool bodiless_ = false;  // The response has no body, whatever is written.
     bool upgraded_ = false;
+    bool late_ = false;  // The client has sent too slowly.
     Sent sent_ = Sent::Nothing;
 };
 
@@ -302,15 +295,14 @@ runtime::Task<Bytes> Http1Connection::Exchange::read_piece() {
 }
 
 runtime::Task<std::string> Http1Connection::Exchange::read_body(size_t bytes_max) {
-    std::string body;
-    for (;;) {
-        CO_LET(const Bytes piece, co_await read_piece());
-        if (piece.empty()) co_return body;
-        if (body.size() + piece.size() > bytes_max) {
-            co_return fail(Code::Invalid, "a body of more than " + std::to_string(bytes_max) + " bytes");
-        }
-        body.append(piece.view());
+    Service& service = connection_.service_;
+    const BodyLimits limits{bytes_max, service.options.http_body_timeout};
+    Result<std::string> body = co_await gather_body(*this, service.world.reactor, limits);
+    if (!body && body.error().code == Code::Timeout) {
+        late_ = true;
+        keep_alive_ = false;
     }
+    co_return body;
 }
 
 // With the framing fields of a body of that size; of unknown size if none is given.
@@ -392,7 +384,7 @@ runtime::Task<std::unique_ptr<runtime::Stream>> Http1Connection::Exchange::upgra
 
 runtime::Task<bool> Http1Connection::Exchange::finish() {
     if (upgraded_ || sent_ == Sent::Head) co_return false;  // A half-sent body can only be cut off.
-    if (sent_ == Sent::Nothing) CO_TRY(co_await respond(500, Metadata(), std::string()));
+    if (sent_ == Sent::Nothing) CO_TRY(co_await respond(late_ ? 408 : 500, Metadata(), std::string()));
     if (!keep_alive_) co_return false;
     // The rest of a body that the handler did not want. A client that waits for 100-continue sends none, or closes.
     if (expects_continue_ && !body_.ended()) co_return false;

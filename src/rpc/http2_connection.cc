@@ -192,8 +192,7 @@ void Http2Connection::dispatch_grpc() {
     if (encoding == "gzip") {
         request.encoding = Encoding::Gzip;
     } else if (!encoding.empty() && encoding != "identity") {
-        return end(StatusCode::Unimplemented,
-                   "grpc: Decompressor is not installed for grpc-encoding \"" + std::string(encoding) + "\"");
+        return refuse_encoding(*this, head_.stream, encoding);
     }
     if (const std::string_view text = head_.timeout.view(); !text.empty()) {
         const std::optional<Duration> timeout = parse_timeout(text);

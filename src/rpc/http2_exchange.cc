@@ -2,6 +2,7 @@
 
 #include "base/ensure.h"
 #include "base/log.h"
+#include "rpc/http_body.h"
 
 namespace polis::rpc {
 
@@ -62,15 +63,10 @@ runtime::Task<Bytes> Http2Exchange::read_piece() {
 }
 
 runtime::Task<std::string> Http2Exchange::read_body(size_t bytes_max) {
-    std::string body;
-    for (;;) {
-        CO_LET(const Bytes piece, co_await read_piece());
-        if (piece.empty()) co_return body;
-        if (body.size() + piece.size() > bytes_max) {
-            co_return fail(Code::Invalid, "a body of more than " + std::to_string(bytes_max) + " bytes");
-        }
-        body.append(piece.view());
-    }
+    const BodyLimits limits{bytes_max, options_.http_body_timeout};
+    Result<std::string> body = co_await gather_body(*this, session().reactor(), limits);
+    late_ = !body && body.error().code == Code::Timeout;
+    co_return body;
 }
 
 void Http2Exchange::send_head(int status, const Metadata& headers, std::optional<size_t> body_bytes) {
@@ -78,9 +74,9 @@ void Http2Exchange::send_head(int status, const Metadata& headers, std::optional
     const std::string length_text = body_bytes ? std::to_string(*body_bytes) : std::string();
     std::vector<nghttp2_nv> fields = {copied_field(":status", status_text)};
     for (const auto& [name, value] : headers.fields()) fields.push_back(copied_field(name, value));
-    const bool may_have_body = status >= 200 && status != 204 && status != 304;
-    if (body_bytes && may_have_body) fields.push_back(copied_field("content-length", length_text));
-    submit_head(fields, may_have_body && !is_head() && body_bytes != 0);
+    const bool with_body = may_have_body(status);
+    if (body_bytes && with_body) fields.push_back(copied_field("content-length", length_text));
+    submit_head(fields, with_body && !is_head() && body_bytes != 0);
 }
 
 runtime::Task<void> Http2Exchange::respond(int status, Metadata headers, std::string body) {
@@ -124,7 +120,7 @@ runtime::Task<std::unique_ptr<runtime::Stream>> Http2Exchange::upgrade(Metadata)
 
 void Http2Exchange::handler_ended(bool ok) {
     if (!closed() && !head_sent()) {
-        send_head(500, {}, 0);
+        send_head(late_ ? 408 : 500, {}, 0);
         end_body();
     } else if (!closed() && !body_ended()) {
         reset(NGHTTP2_INTERNAL_ERROR);  // The client must not take what it has for the whole.

@@ -39,6 +39,7 @@ private:
 
     HttpRequest request_;
     const ServerOptions& options_;
+    bool late_ = false;     // The client has sent too slowly.
     std::string received_;  // Not read yet; bounded by the stream's window.
 };
 

@@ -160,6 +160,14 @@ Http2Session::Http2Session(runtime::Reactor& reactor, runtime::Stream& transport
                                                  static_cast<int32_t>(limits.connection_window_bytes)) == 0);
 }
 
+void Http2Session::announce_streams_max(uint32_t streams_max) {
+    if (ended_) return;
+    const nghttp2_settings_entry setting{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, streams_max};
+    // Refused only while too many earlier ones are unanswered: then this peer learns it from the streams that are refused.
+    (void)nghttp2_submit_settings(session_, NGHTTP2_FLAG_NONE, &setting, 1);
+    wake();
+}
+
 Http2Session::~Http2Session() {
     ENSURE(stream_count_ == 0 && writer_ == nullptr && paused_reader_ == nullptr);
     reactor_.forget(*this);

@@ -94,6 +94,9 @@ public:
     void finish_drain();
     bool draining() const { return draining_; }
 
+    /// Tells the peer how many streams it may have open from now on.
+    void announce_streams_max(uint32_t streams_max);
+
     /// Gives memory of buffers back; to be called now and then while nothing happens.
     void trim();
 

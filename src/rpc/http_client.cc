@@ -3,6 +3,7 @@
 #include <array>
 #include <vector>
 
+#include "base/ascii.h"
 #include "codec/http1/parser.h"
 #include "codec/http1/serialiser.h"
 
@@ -46,9 +47,7 @@ runtime::Task<codec::Http1Head> read_head(runtime::Stream& stream, std::string& 
             head.fields.clear();
             if (response.status / 100 != 1) {
                 for (const auto& [name, value] : response.fields) {
-                    std::string lower(name);
-                    for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-                    answer.headers.add(std::move(lower), std::string(value));
+                    answer.headers.add(lower_case(name), std::string(value));
                 }
             }
             buffer.erase(0, head.head_bytes);

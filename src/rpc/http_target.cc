@@ -1,14 +1,9 @@
 #include "rpc/http_target.h"
 
+#include "base/ascii.h"
+
 namespace polis::rpc {
 namespace {
-
-int hex_value(char digit) {
-    if (digit >= '0' && digit <= '9') return digit - '0';
-    if (digit >= 'A' && digit <= 'F') return digit - 'A' + 10;
-    if (digit >= 'a' && digit <= 'f') return digit - 'a' + 10;
-    return -1;
-}
 
 std::optional<std::string> decode(std::string_view text, bool plus_is_space) {
     std::string decoded;

@@ -328,7 +328,7 @@ TEST_F(Interop, WriterWaitsForAClientThatDoesNotRead) {
     (void)call.finish();
 }
 
-TEST_F(Interop, DisconnectCancelsTheHandlers) {
+TEST_F(Interop, DroppedChannelLeavesNoConnection) {
     {
         ClientCall call(*stub_, "/interop.Test/PingPong");
         call.start();

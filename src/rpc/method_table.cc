@@ -37,6 +37,7 @@ void MethodTable::add_to(ServerStats& stats) const {
         method.started += entry->started;
         method.messages_received += entry->messages_received;
         method.messages_sent += entry->messages_sent;
+        method.handling = entry->handling;
         for (size_t code = 0; code < entry->handled.size(); ++code) {
             if (entry->handled[code] > 0) method.handled[static_cast<StatusCode>(code)] += entry->handled[code];
         }

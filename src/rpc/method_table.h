@@ -22,6 +22,7 @@ struct MethodEntry {
     std::array<uint64_t, status_code_count> handled{};
     uint64_t messages_received = 0;
     uint64_t messages_sent = 0;
+    HandlingTimes handling;
 };
 
 /// Made from Routes when serving begins; entries stay where they are.

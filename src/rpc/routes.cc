@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "base/ensure.h"
 #include "rpc/server.h"
 
@@ -60,12 +62,11 @@ bool Routes::has_service(std::string_view service) const {
 }
 
 std::vector<std::string> Routes::methods() const {
-    std::map<std::string_view, int> sorted;
-    for (const auto& [name, handler] : unary_) sorted.emplace(name, 0);
-    for (const auto& [name, handler] : stream_) sorted.emplace(name, 0);
     std::vector<std::string> names;
-    names.reserve(sorted.size());
-    for (const auto& [name, unused] : sorted) names.emplace_back(name);
+    names.reserve(unary_.size() + stream_.size());
+    for (const auto& [name, handler] : unary_) names.push_back(name);
+    for (const auto& [name, handler] : stream_) names.push_back(name);
+    std::ranges::sort(names);
     return names;
 }
 

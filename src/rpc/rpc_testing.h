@@ -174,7 +174,9 @@ private:
 
     static runtime::Task<void> echo_body(HttpExchange& exchange) {
         Result<std::string> body = co_await exchange.read_body(1u << 20);
-        if (!body) co_return co_await exchange.respond(413, Metadata(), std::string());
+        const bool too_large = !body && body.error().code == Code::Invalid;
+        if (too_large) co_return co_await exchange.respond(413, Metadata(), std::string());
+        if (!body) co_return std::unexpected(body.error());
         co_return co_await exchange.respond(200, Metadata(), *std::move(body));
     }
 

@@ -51,6 +51,7 @@ public:
     runtime::Task<void> drain(Instant deadline) override;
     runtime::Task<void> stop() override;
     ServerStats stats() const override;
+    void reconfigure(const ServerOptions& options) override;
     void set_tls(std::shared_ptr<const runtime::TlsContext> tls) override;
 
 private:
@@ -225,6 +226,15 @@ ServerStats StreamServer::stats() const {
         }
     });
     return stats;
+}
+
+void StreamServer::reconfigure(const ServerOptions& options) {
+    options_.message_bytes_max = options.message_bytes_max;
+    options_.connections_max = options.connections_max;
+    if (std::exchange(options_.streams_max, options.streams_max) == options.streams_max) return;
+    connections_.for_each([&options](Connection& connection) {
+        if (connection.http2) connection.http2->announce_streams_max(options.streams_max);
+    });
 }
 
 void StreamServer::set_tls(std::shared_ptr<const runtime::TlsContext> tls) {

@@ -13,6 +13,7 @@
 
 #include "base/bytes.h"
 #include "base/time.h"
+#include "rpc/handling_times.h"
 #include "rpc/status.h"
 #include "runtime/task_group.h"
 #include "runtime/world.h"
@@ -89,7 +90,8 @@ public:
     virtual ~HttpExchange() = default;
     virtual const HttpRequest& request() const = 0;
 
-    /// The whole body. Errors: Invalid if larger than `bytes_max`; Io.
+    /// The whole body. Errors: Invalid if larger than `bytes_max`; Timeout if the client sends too slowly, after which a handler should
+    /// end: the answer is 408 then; Io.
     virtual runtime::Task<std::string> read_body(size_t bytes_max) = 0;
     /// The next piece of the body; empty at its end.
     virtual runtime::Task<Bytes> read_piece() = 0;
@@ -129,15 +131,19 @@ private:
 };
 
 struct ServerOptions {
-    uint32_t message_bytes_max = 2u << 20;    // Of one request message; larger: ResourceExhausted.
+    // ---- Limits: may change while the server serves (Server::reconfigure) ----
+    uint32_t message_bytes_max = 2u << 20;  // Of one request message; larger: ResourceExhausted.
+    uint32_t streams_max = 1u << 20;        // Concurrent ones per connection (SETTINGS_MAX_CONCURRENT_STREAMS).
+    uint32_t connections_max = 18'000;      // Per server; further ones are closed at once.
+
+    // ---- Fixed from the start ----
     uint32_t header_bytes_max = 64u << 10;    // Of one request's header list.
-    uint32_t streams_max = 1u << 20;          // Concurrent ones per connection (SETTINGS_MAX_CONCURRENT_STREAMS).
-    uint32_t connections_max = 18'000;        // Per server; further ones are closed at once.
     uint32_t stream_window_bytes = 1u << 20;  // HTTP/2 receive windows.
     uint32_t connection_window_bytes = 4u << 20;
     uint32_t write_buffer_bytes = 256u << 10;                     // Per stream, before write() waits.
     Duration handshake_timeout = std::chrono::seconds(10);        // TLS and the first octets of a request.
     Duration http_idle_timeout = std::chrono::minutes(2);         // HTTP/1.1: between one request and the next.
+    Duration http_body_timeout = std::chrono::seconds(30);        // Of a body that is read whole (see http_body.h).
     Duration ping_interval = std::chrono::hours(2);               // Server keep-alive pings when idle ...
     Duration ping_timeout = std::chrono::seconds(20);             // ... and how long to wait for the answer.
     Duration client_ping_interval_min = std::chrono::seconds(5);  // More often: GOAWAY too_many_pings.
@@ -154,6 +160,7 @@ struct ServerStats {
         uint64_t started = 0;
         std::map<StatusCode, uint64_t> handled;
         uint64_t messages_received = 0, messages_sent = 0;
+        HandlingTimes handling;  // From a call's first octets to its end, of whole streams too.
     };
     std::map<std::string, Method, std::less<>> methods;
 };
@@ -177,6 +184,9 @@ public:
     virtual runtime::Task<void> stop() = 0;
 
     virtual ServerStats stats() const = 0;
+    /// From now on the limits among `options` hold, on connections that are there too; the rest stays as it was. What is over a lowered
+    /// limit already is left to end by itself.
+    virtual void reconfigure(const ServerOptions& options) = 0;
     /// Applies to listeners being served: new connections use this certificate.
     virtual void set_tls(std::shared_ptr<const runtime::TlsContext> tls) = 0;
 };

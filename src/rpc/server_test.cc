@@ -122,6 +122,91 @@ TEST_F(ServerAndClient, DrainLetsCallsUnderWayEndAndRefusesNewConnections) {
     EXPECT_EQ(call("/interop.Test/Echo", "x").status.code, StatusCode::Unavailable);
 }
 
+TEST_F(ServerAndClient, UnknownCompressionIsRefusedWithWhatIsKnown) {
+    Metadata metadata;
+    metadata.add("grpc-encoding", "br");
+    const auto stream = runtime::run(reactor_, client_->open("/interop.Test/PingPong", metadata)).value();
+    EXPECT_EQ(read(*stream), std::nullopt);
+    EXPECT_EQ(stream->status().code, StatusCode::Unimplemented);
+    EXPECT_EQ(stream->trailing_metadata().find("grpc-accept-encoding"), "identity,gzip");
+}
+
+TEST_F(ServerAndClient, HandlingTimesAreThoseOfTheHandlers) {
+    EXPECT_TRUE(call("/interop.Test/Echo", "x").status.ok());
+    EXPECT_EQ(call("/interop.Test/Sleep", "", 3s).status.code, StatusCode::DeadlineExceeded);
+    reactor_.run_for(1s);
+    const ServerStats stats = server_->stats();
+    const HandlingTimes& echo = stats.methods.at("/interop.Test/Echo").handling;
+    EXPECT_EQ(echo.counts()[0], 1u);
+    const HandlingTimes& sleep = stats.methods.at("/interop.Test/Sleep").handling;
+    EXPECT_EQ(sleep.counts()[16], 1u);  // 1.6 s to 3.3 s.
+    EXPECT_GT(sleep.sum(), 2s);
+    EXPECT_LT(sleep.sum(), 3100ms);
+}
+
+TEST(HandlingTimes, ABoundBelongsToItsBucket) {
+    HandlingTimes times;
+    for (size_t at = 0; at < HandlingTimes::bound_count; ++at) {
+        times.note(HandlingTimes::bound(at));
+        times.note(HandlingTimes::bound(at) + 1ns);
+    }
+    EXPECT_EQ(times.counts()[0], 1u);
+    for (size_t at = 1; at < HandlingTimes::bound_count; ++at) EXPECT_EQ(times.counts()[at], 2u) << at;
+    EXPECT_EQ(times.counts()[HandlingTimes::bound_count], 1u);
+    times.note(Duration(0));
+    EXPECT_EQ(times.counts()[0], 2u);
+}
+
+TEST_F(ServerAndClient, LimitsOfMessagesChangeWhileItServes) {
+    const std::string large(1000, 'x');
+    ServerOptions options;
+    options.message_bytes_max = 500;
+    server_->reconfigure(options);
+    EXPECT_EQ(call("/interop.Test/Echo", large).status.code, StatusCode::ResourceExhausted);
+    options.message_bytes_max = 2000;
+    server_->reconfigure(options);
+    EXPECT_EQ(call("/interop.Test/Echo", large).message.size(), 1000u);
+}
+
+// On a connection that is there: a stream more than is allowed is refused, those under way go on, and there is room when one has ended.
+TEST_F(ServerAndClient, LimitsOfStreamsChangeOnOpenConnections) {
+    auto first = open("/interop.Test/PingPong");
+    const auto second = open("/interop.Test/PingPong");
+    reactor_.run_for(1s);
+    ServerOptions options;
+    options.streams_max = 2;
+    server_->reconfigure(options);
+    reactor_.run_for(1s);
+    EXPECT_FALSE(runtime::run(
+        reactor_, runtime::with_deadline(reactor_.now() + 1s, client_->call("/interop.Test/Echo", Bytes::copy("x")))));
+    EXPECT_TRUE(write(*second, "5"));
+    EXPECT_EQ(read(*second).value().size(), 5u);
+    first.reset();
+    reactor_.run_for(1s);
+    EXPECT_TRUE(call("/interop.Test/Echo", "x").status.ok());
+    options.streams_max = 100;
+    server_->reconfigure(options);
+    reactor_.run_for(1s);
+    std::vector<std::unique_ptr<ClientStream>> many;
+    for (int i = 0; i < 50; ++i) {
+        many.push_back(open("/interop.Test/PingPong"));
+        ASSERT_TRUE(write(*many.back(), "3"));
+        ASSERT_EQ(read(*many.back()).value().size(), 3u);
+    }
+}
+
+TEST_F(ServerAndClient, LimitOfConnectionsChangesWhileItServes) {
+    EXPECT_TRUE(call("/interop.Test/Echo", "x").status.ok());
+    ServerOptions options;
+    options.connections_max = 1;
+    server_->reconfigure(options);
+    EXPECT_FALSE(runtime::run(reactor_, http_get(network_.host("client"), {"server", port}, "/health")));
+    EXPECT_EQ(server_->stats().connections_refused, 1u);
+    options.connections_max = 2;
+    server_->reconfigure(options);
+    EXPECT_EQ(get("/health").status, 200);
+}
+
 TEST_F(ServerAndClient, DrainCutsOffAtItsDeadline) {
     const auto stream = open("/interop.Test/PingPong");
     reactor_.run_for(1s);
@@ -135,12 +220,14 @@ TEST_F(ServerAndClient, DrainCutsOffAtItsDeadline) {
 TEST_F(ServerAndClient, BrokenConnectionFailsItsCallsAndTheNextCallConnectsAgain) {
     const auto stream = open("/interop.Test/PingPong");
     reactor_.run_for(1s);
+    EXPECT_EQ(service_.running, 1);
     network_.reset("client", "server");
     EXPECT_EQ(read(*stream), std::nullopt);
     EXPECT_EQ(stream->status().code, StatusCode::Unavailable);
     EXPECT_EQ(stream->status().message, "the connection was lost");
     reactor_.run_for(1s);
     EXPECT_EQ(service_.running, 0);
+    EXPECT_EQ(service_.cancelled, 1);
     EXPECT_TRUE(call("/interop.Test/Echo", "again").status.ok());
 }
 

@@ -3,18 +3,13 @@
 #include <array>
 #include <cstdint>
 
+#include "base/ascii.h"
+
 namespace polis::rpc {
 namespace {
 
 constexpr std::string_view hex_digits = "0123456789ABCDEF";
 constexpr std::string_view base64_digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-int hex_value(char digit) {
-    if (digit >= '0' && digit <= '9') return digit - '0';
-    if (digit >= 'A' && digit <= 'F') return digit - 'A' + 10;
-    if (digit >= 'a' && digit <= 'f') return digit - 'a' + 10;
-    return -1;
-}
 
 constexpr std::array<int8_t, 256> base64_values = [] {
     std::array<int8_t, 256> values{};

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/ascii.h"
 #include "base/ensure.h"
 
 namespace polis::runtime {
@@ -17,13 +18,6 @@ namespace {
 // Forward secrecy and authenticated encryption only, for TLS 1.2; all of 1.3's own suites are like that.
 constexpr const char* ciphers_12 = "ECDHE+AESGCM:ECDHE+CHACHA20";
 constexpr int chain_length_max = 8;
-
-std::string lower_case(std::string_view name) {
-    std::string lower(name);
-    for (char& letter : lower)
-        if (letter >= 'A' && letter <= 'Z') letter = static_cast<char>(letter - 'A' + 'a');
-    return lower;
-}
 
 std::unexpected<Error> refuse(const char* what, const std::string& file, const std::string& why) {
     return fail(Code::Invalid, std::string(what) + " " + file + ": " + why);

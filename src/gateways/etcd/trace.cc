@@ -4,6 +4,8 @@
 #include <cinttypes>
 #include <cstdio>
 
+#include "base/ascii.h"
+
 namespace polis::gateways {
 namespace {
 
@@ -18,8 +20,7 @@ bool is_hex(std::string_view text) {
 uint64_t number_of(std::string_view digits) {
     uint64_t number = 0;
     for (const char digit : digits) {
-        const int value = digit <= '9' ? digit - '0' : digit - 'a' + 10;
-        number = number << 4 | static_cast<uint64_t>(value);
+        number = number << 4 | static_cast<uint64_t>(hex_value(digit));
     }
     return number;
 }
