@@ -1,8 +1,8 @@
 // CurrentStore: the one store that readers of a replica know, whichever store lies behind it.
 #pragma once
 
-#include <atomic>
 #include <memory>
+#include <mutex>
 #include <utility>
 
 #include "storage/kv/store.h"
@@ -16,10 +16,14 @@ class CurrentStore : public storage::Store {
 public:
     explicit CurrentStore(std::shared_ptr<storage::Store> store) : store_(std::move(store)) {}
 
-    std::shared_ptr<storage::Store> in_use() const { return store_.load(); }
+    std::shared_ptr<storage::Store> in_use() const {
+        const std::scoped_lock lock(mutex_);
+        return store_;
+    }
     /// Returns the one that was in use.
     std::shared_ptr<storage::Store> replace(std::shared_ptr<storage::Store> next) {
-        return store_.exchange(std::move(next));
+        const std::scoped_lock lock(mutex_);
+        return std::exchange(store_, std::move(next));
     }
 
     Result<std::optional<std::string>> get(std::string_view key) const override { return in_use()->get(key); }
@@ -40,7 +44,9 @@ public:
     Usage usage() const override { return in_use()->usage(); }
 
 private:
-    std::atomic<std::shared_ptr<storage::Store>> store_;  // Read on the pool's threads, too.
+    // Not an atomic pointer: that of libstdc++ 12 ends a load with a relaxed unlock, so that it races with an exchange.
+    mutable std::mutex mutex_;
+    std::shared_ptr<storage::Store> store_;  // By mutex_: read on the pool's threads, too.
 };
 
 }  // namespace polis::cluster

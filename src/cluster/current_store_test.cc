@@ -3,6 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <string>
+#include <thread>
+#include <vector>
+
 #include "storage/kv/memory_store.h"
 
 namespace polis::cluster {
@@ -61,6 +66,29 @@ TEST(CurrentStore, WithoutReadersAReplacedStoreClosesAtOnce) {
     std::weak_ptr<storage::Store> old = current.in_use();
     current.replace(store_with("new"));
     EXPECT_TRUE(old.expired());
+}
+
+// ThreadSanitizer watches this one: nothing but the store itself brings the threads in step.
+TEST(CurrentStore, IsReadByOtherThreadsWhileItIsReplaced) {
+    const auto current = std::make_unique<CurrentStore>(store_with("old"));
+    std::atomic<int> reads{0};
+    std::atomic<bool> stopping{false};
+    std::vector<std::jthread> readers;
+    for (int i = 0; i < 2; ++i) {
+        readers.emplace_back([&current, &reads, &stopping] {
+            while (!stopping.load(std::memory_order_relaxed)) {
+                EXPECT_TRUE(current->get("k").value().has_value());
+                reads.fetch_add(1, std::memory_order_relaxed);
+            }
+        });
+    }
+    for (int enough = 10; enough <= 2000; enough += 10) {
+        while (reads.load(std::memory_order_relaxed) < enough) std::this_thread::yield();
+        current->replace(store_with("new"));
+    }
+    stopping.store(true, std::memory_order_relaxed);
+    readers.clear();
+    EXPECT_EQ(current->get("k").value(), "new");
 }
 
 }  // namespace
