@@ -90,6 +90,8 @@ public:
     /// Before a planned end: moves what this node leads to the members best able to lead, so that nobody waits for an election. Ends at
     /// `deadline` at the latest; what could not be moved stays.
     runtime::Task<void> hand_over(Instant deadline);
+    /// Holds for what is moved from now on. May be called at any time.
+    void set_balance(const LeaderBalance& balance) { options_.balance = balance; }
     GroupStatus status(GroupId group) const override;
     uint32_t feature_level() const override { return meta_.feature_level(); }
     std::vector<MemberHealth> health() const override;

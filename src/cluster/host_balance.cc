@@ -8,10 +8,10 @@
 namespace polis::cluster {
 
 runtime::Task<void> Host::balance_loop() {
-    if (!options_.balance.enabled) co_return runtime::done();
     constexpr auto look_every = std::chrono::seconds(1);
     for (;;) {
         CO_TRY(co_await runtime::sleep_for(look_every));
+        if (!options_.balance.enabled) continue;
         if (world_.reactor.now() < undisturbed_since_ + options_.balance.hold) continue;
         const std::optional<LeaderMove> move = next_move();
         if (!move) continue;

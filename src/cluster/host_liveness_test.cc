@@ -213,6 +213,20 @@ TEST_P(HostLiveness, BalanceSwitchedOffMovesNothing) {
     EXPECT_EQ(leader_of(cluster, GroupId::Coord), 2);
 }
 
+TEST_P(HostLiveness, BalanceSwitchedOnLaterMovesWhatHasPiledUp) {
+    SimCluster cluster(seed(), 3);
+    cluster.adjust([](HostOptions& options) { options.balance.enabled = false; });
+    cluster.start_all();
+    ASSERT_TRUE(cluster.eventually([&] { return is_settled(cluster); }));
+    pile_up(cluster, 2);
+    cluster.reactor().run_for(60s);
+    for (int number = 1; number <= 3; ++number) cluster.node(number).host().set_balance({.hold = 10s});
+    const Instant switched = cluster.reactor().now();
+    ASSERT_TRUE(cluster.eventually([&] { return leader_of(cluster, GroupId::Meta) != 2; }, 30s));
+    EXPECT_LT(cluster.reactor().now() - switched, 30s);
+    EXPECT_EQ(leader_of(cluster, GroupId::Coord), 2);
+}
+
 // With both others gone from sight there is nobody to move to; and the one that comes back waits out the hold.
 TEST_P(HostLiveness, NothingMovesToANodeThatIsDown) {
     SimCluster cluster(seed(), 3);

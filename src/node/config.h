@@ -36,6 +36,9 @@ struct Config {
     int64_t heartbeat_ms = 50;
     int64_t election_timeout_ms = 250;
     int64_t priority = 100;
+    bool balance = true;
+    int64_t balance_hold_s = 30;
+    int64_t quiesce_after_ms = 1000;
 
     std::vector<std::string> listen_client = {"http://127.0.0.1:2379"};
     std::vector<std::string> listen_peer = {"http://127.0.0.1:2380"};
@@ -62,6 +65,8 @@ struct Config {
     int64_t user_requests_per_s = 0;
     int64_t user_burst = 0;
     int64_t slow_request_ms = 100;
+    int64_t streams_max = 1 << 20;
+    int64_t connections_max = 18'000;
 
     int64_t keep_entries = 10'000;
     int64_t flush_entries = 200'000;

@@ -23,6 +23,12 @@ Option option(std::string_view key, T Config::* member, std::string_view sentenc
             .set = [member](Config& config, Value value) { config.*member = std::get<T>(std::move(value)); }};
 }
 
+// A number that can change while the node runs.
+Option limit_option(std::string_view key, int64_t Config::* member, std::string_view sentence,
+                    std::string_view unit = "", int64_t minimum = 0, int64_t maximum = any_number) {
+    return option(key, member, sentence, unit, minimum, maximum, Reload::OnReload);
+}
+
 template <class T>
 Option tls_option(std::string_view key, TlsConfig Config::* side, T TlsConfig::* member, std::string_view sentence,
                   Reload reload = Reload::OnReload) {
@@ -40,33 +46,39 @@ Option tls_option(std::string_view key, TlsConfig Config::* side, T TlsConfig::*
 std::vector<Option> etcd_options() {
     using C = Config;
     return {
-        option("etcd.quota_bytes", &C::quota_bytes, "Size of the store at which writes are refused; 0: 2 GiB.",
-               "bytes"),
+        limit_option("etcd.quota_bytes", &C::quota_bytes, "Size of the store at which writes are refused; 0: 2 GiB.",
+                     "bytes"),
         option("etcd.auto_compaction_mode", &C::auto_compaction_mode, "\"off\", \"periodic\" or \"revision\"."),
         option("etcd.auto_compaction_retention", &C::auto_compaction_retention,
                "History to keep: a duration (\"1h\"; a plain number is hours) or a number of revisions."),
-        option("etcd.operations_per_txn_max", &C::operations_per_txn_max, "Operations in a transaction.", "", 1,
-               1'000'000),
-        option("etcd.request_bytes_max", &C::request_bytes_max, "Size of a request that writes.", "bytes", 1024,
-               100 << 20),
+        limit_option("etcd.operations_per_txn_max", &C::operations_per_txn_max, "Operations in a transaction.", "", 1,
+                     1'000'000),
+        limit_option("etcd.request_bytes_max", &C::request_bytes_max, "Size of a request that writes.", "bytes", 1024,
+                     60 << 20),
         option("etcd.auth_token", &C::auth_token,
                "\"simple\", or \"jwt,sign-method=RS256,pub-key=FILE,priv-key=FILE,ttl=5m\"."),
         option("etcd.auth_token_ttl_s", &C::auth_token_ttl_s, "Life of an unused token.", "s", 1),
         option("etcd.bcrypt_cost", &C::bcrypt_cost, "Cost of password hashes.", "", 4, 31),
-        option("etcd.watch_progress_interval_s", &C::watch_progress_interval_s,
-               "Between progress notes of idle watches.", "s", 1),
+        limit_option("etcd.watch_progress_interval_s", &C::watch_progress_interval_s,
+                     "Between progress notes of idle watches.", "s", 1),
         option("etcd.lease_checkpoint_interval_s", &C::lease_checkpoint_interval_s,
                "How often what is left of longer leases is kept for the next leader; 0: never.", "s", 0, 86'400),
-        option("etcd.apply_lag_max", &C::apply_lag_max,
-               "Committed entries not applied yet, beyond which writes are refused.", "", 1),
-        option("etcd.write_bytes_max", &C::write_bytes_max, "Of writes on their way, beyond which more are refused.",
-               "bytes", 1 << 20),
-        option("etcd.user_requests_per_s", &C::user_requests_per_s,
-               "Of each user who has not the role root; while authentication is off, of all together; 0: no limit.", "",
-               0, 1'000'000'000),
-        option("etcd.user_burst", &C::user_burst, "Of requests of a user at once; 0: as many as in a second.", "", 0,
-               1'000'000'000),
-        option("etcd.slow_request_ms", &C::slow_request_ms, "Requests that take longer are logged; 0: none.", "ms"),
+        limit_option("etcd.apply_lag_max", &C::apply_lag_max,
+                     "Committed entries not applied yet, beyond which writes are refused.", "", 1),
+        limit_option("etcd.write_bytes_max", &C::write_bytes_max,
+                     "Of writes on their way, beyond which more are refused.", "bytes", 1 << 20),
+        limit_option(
+            "etcd.user_requests_per_s", &C::user_requests_per_s,
+            "Of each user who has not the role root; while authentication is off, of all together; 0: no limit.", "", 0,
+            1'000'000'000),
+        limit_option("etcd.user_burst", &C::user_burst, "Of requests of a user at once; 0: as many as in a second.", "",
+                     0, 1'000'000'000),
+        limit_option("etcd.slow_request_ms", &C::slow_request_ms, "Requests that take longer are logged; 0: none.",
+                     "ms"),
+        limit_option("etcd.streams_max", &C::streams_max, "Calls at once on one connection of a client.", "", 1,
+                     INT32_MAX),
+        limit_option("etcd.connections_max", &C::connections_max, "Of clients; further ones are closed at once.", "", 1,
+                     1'000'000),
     };
 }
 
@@ -102,6 +114,12 @@ std::vector<Option> make_options() {
         option("cluster.election_timeout_ms", &C::election_timeout_ms,
                "Without a sign of life for so long (to twice as long) a node seeks election.", "ms", 10, 600'000),
         option("cluster.priority", &C::priority, "Among equals the node with the highest leads.", "", 0, 1000),
+        option("cluster.balance", &C::balance, "Leaderships spread over the members by themselves.", "", 0, 0,
+               Reload::OnReload),
+        limit_option("cluster.balance_hold_s", &C::balance_hold_s,
+                     "None is moved before leaders and members have been undisturbed for so long.", "s", 1, 86'400),
+        option("cluster.quiesce_after_ms", &C::quiesce_after_ms,
+               "A group without work for so long sends nothing; 0: never.", "ms", 0, 86'400'000),
         option("listen.client", &C::listen_client, "URLs where clients are served."),
         option("listen.peer", &C::listen_peer, "URLs where other members are heard."),
         option("listen.metrics", &C::listen_metrics, "Further URLs for /metrics and /health only."),

@@ -53,8 +53,7 @@ public:
           client_network_(io_threads_ ? static_cast<runtime::Network&>(*io_threads_) : plain_network_),
           disk_(std::move(disk)),
           world_{reactor_, network_, *disk_, random_, pool_},
-          coord_options_(coord_options_of(config)),
-          coord_model_(services::make_coord_model(coord_options_)),
+          coord_model_(services::make_coord_model(coord_options_of(config))),
           tasks_(reactor_) {}
 
     Result<void> run() {
@@ -81,8 +80,6 @@ private:
         // Ports first: a port that is taken should be found before anything is written.
         CO_LET(tls_, load_tls(config_));
         CO_LET(const AuthToken token, load_auth_token(config_.auth_token));
-        coord_options_.token_key = token.key;
-        coord_options_.jwt_ttl = token.ttl;
         CO_LET(auto peer_listeners, listen_all(network_, config_.listen_peer, tls_.peer_server));
         CO_LET(auto client_listeners, listen_all(client_network_, config_.listen_client, tls_.client_server));
         CO_LET(auto metrics_listeners, listen_all(client_network_, config_.listen_metrics, tls_.client_server));
@@ -95,7 +92,11 @@ private:
         CO_TRY(co_await host_->open(std::move(models), std::move(peer_listeners)));
 
         cluster::GroupReplica& replica = host_->replica(GroupId::Coord);
-        coord_ = services::make_coord(world_, *host_, replica, *coord_model_, coord_options_);
+        // Translated here, not before: the file may have been read again while the host was opening.
+        services::CoordOptions coord = coord_options_of(config_);
+        coord.token_key = token.key;
+        coord.jwt_ttl = token.ttl;
+        coord_ = services::make_coord(world_, *host_, replica, *coord_model_, coord);
         gateways::EtcdGatewayOptions gateway = gateway_options_of(config_);
         gateway.read_barrier = [&replica] { return replica.read_barrier(); };
         gateway.metrics.server = [this] { return server_->stats(); };
@@ -178,8 +179,12 @@ private:
         renew(tls_.client_server, tls.client_server);
         renew(tls_.peer_server, tls.peer_server);
         renew(tls_.peer_client, tls.peer_client);
-        log::set_level(log::level_named(plan.config.log_level));
         config_ = std::move(plan.config);
+        log::set_level(log::level_named(config_.log_level));
+        if (host_) host_->set_balance(balance_of(config_));
+        if (coord_) coord_->reconfigure(coord_options_of(config_));
+        if (gateway_) gateway_->reconfigure(gateway_options_of(config_));
+        if (server_) server_->reconfigure(server_options_of(config_));
         return ReloadReport{.refused = {},
                             .certificates_read = tls_.client_server != nullptr || tls_.peer_server != nullptr,
                             .applied = std::move(plan.applied),
@@ -249,7 +254,6 @@ private:
     runtime::SystemRandom random_;
     runtime::ThreadPool pool_;
     runtime::World world_;
-    services::CoordOptions coord_options_;
     std::unique_ptr<cluster::Model> coord_model_;
     TlsContexts tls_;                               // As the node was built; network_ knows what stands for them now.
     std::vector<std::string> waiting_for_restart_;  // Options, by the last reload.

@@ -24,6 +24,13 @@ void add_urls(std::multimap<std::string, std::string>& initial, const std::strin
 
 }  // namespace
 
+cluster::LeaderBalance balance_of(const Config& config) {
+    cluster::LeaderBalance balance;
+    balance.enabled = config.balance;
+    balance.hold = seconds(config.balance_hold_s);
+    return balance;
+}
+
 cluster::HostOptions host_options_of(const Config& config) {
     cluster::HostOptions host;
     host.name = config.name;
@@ -41,6 +48,8 @@ cluster::HostOptions host_options_of(const Config& config) {
     host.timing.election_timeout = milliseconds(config.election_timeout_ms);
     host.timing.clock_drift_max = host.timing.election_timeout / 10;
     host.timing.priority = static_cast<uint32_t>(config.priority);
+    host.quiesce_after = milliseconds(config.quiesce_after_ms);
+    host.balance = balance_of(config);
     host.replica.keep_entries = static_cast<uint64_t>(config.keep_entries);
     host.replica.flush_entries = static_cast<uint64_t>(config.flush_entries);
     host.replica.lease_reads = config.lease_reads;
@@ -96,6 +105,8 @@ gateways::EtcdGatewayOptions gateway_options_of(const Config& config) {
 rpc::ServerOptions server_options_of(const Config& config) {
     rpc::ServerOptions server;
     server.message_bytes_max = static_cast<uint32_t>(config.request_bytes_max + (512 << 10));
+    server.streams_max = static_cast<uint32_t>(config.streams_max);
+    server.connections_max = static_cast<uint32_t>(config.connections_max);
     return server;
 }
 

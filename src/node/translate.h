@@ -10,6 +10,7 @@
 namespace polis::node {
 
 cluster::HostOptions host_options_of(const Config& config);
+cluster::LeaderBalance balance_of(const Config& config);
 services::CoordOptions coord_options_of(const Config& config);
 gateways::EtcdGatewayOptions gateway_options_of(const Config& config);
 rpc::ServerOptions server_options_of(const Config& config);

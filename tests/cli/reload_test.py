@@ -2,6 +2,7 @@
 import json
 import pathlib
 import signal
+import socket
 import subprocess
 import unittest
 
@@ -133,13 +134,13 @@ class Options(unittest.TestCase):
         self.assertEqual((done.returncode, done.stdout), (0, 'no option differs from what the node runs with\n'))
 
     def test_what_can_change_does_and_the_rest_waits_for_a_restart(self):
-        self.rewrite('level = "info"', 'level = "debug"\n[runtime]\nspin_us = 20\n[etcd]\nquota_bytes = 1000000')
+        self.rewrite('level = "info"', 'level = "debug"\n[runtime]\nspin_us = 20\n[etcd]\nbcrypt_cost = 4')
         report, done = self.reload()
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(report['applied'], [{'option': 'log.level', 'before': '"info"', 'after': '"debug"'}])
-        self.assertEqual([entry['option'] for entry in report['at_restart']], ['etcd.quota_bytes', 'runtime.spin_us'])
+        self.assertEqual([entry['option'] for entry in report['at_restart']], ['etcd.bcrypt_cost', 'runtime.spin_us'])
         found = json.loads(self.cluster.polis('--format', 'json', 'doctor').stdout)['findings']
-        self.assertIn('n1 runs with older values of etcd.quota_bytes, runtime.spin_us', [entry['what'] for entry in found])
+        self.assertIn('n1 runs with older values of etcd.bcrypt_cost, runtime.spin_us', [entry['what'] for entry in found])
         self.node.stop()
         self.node.start().await_ready()
         self.assertEqual(self.reload()[0]['at_restart'], [])
@@ -178,6 +179,101 @@ class Options(unittest.TestCase):
         done = world.polis('reload', '--data-dir', folder)
         self.assertEqual((done.returncode, done.stderr), (3, f'Error: no node runs in {folder}\n'))
         self.assertEqual(world.polis('reload', '--data-dir', folder / 'absent').returncode, 1)
+
+
+class Limits(unittest.TestCase):
+    """What clients of another project may do before and after a reload of one plain node."""
+
+    def setUp(self):
+        self.cluster = world.Cluster(count=1, secure=False)
+        self.addCleanup(self.cluster.close)
+        self.cluster.start()
+        self.node = self.cluster.nodes[0]
+        self.file = self.node.config.read_text()
+
+    def set_limits(self, *lines):
+        """Gives the node these limits, and no others; all of them must hold at once."""
+        self.node.config.write_text(self.file + '[etcd]\n' + '\n'.join(lines) + '\n')
+        done = world.polis('--format', 'json', 'reload', '--config', self.node.config)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        report = json.loads(done.stdout)
+        self.assertEqual(report['at_restart'], [])
+        return [change['option'] for change in report['applied']]
+
+    def refused(self, *words, text):
+        """Whether etcdctl is refused with that text; if not, it must have succeeded."""
+        done = self.cluster.etcdctl(*words)
+        self.assertTrue(done.returncode == 0 or text in done.stderr, done.stderr)
+        return done.returncode != 0
+
+    def test_size_of_requests(self):
+        put, text = ('put', 'a', 'x' * 5000), 'request is too large'
+        self.assertFalse(self.refused(*put, text=text))
+        self.assertEqual(self.set_limits('request_bytes_max = 4096'), ['etcd.request_bytes_max'])
+        self.assertTrue(self.refused(*put, text=text))
+        self.set_limits('request_bytes_max = 8192')
+        self.assertFalse(self.refused(*put, text=text))
+
+    def test_operations_of_a_txn(self):
+        def over():
+            done = subprocess.run(['etcdctl', f'--endpoints={self.cluster.url(self.node)}', 'txn'], capture_output=True, text=True, timeout=60,
+                                  input='\n' + ''.join(f'put key{i} x\n' for i in range(6)) + '\n\n',
+                                  env={**world.ENVIRONMENT, 'ETCDCTL_API': '3'})
+            self.assertTrue(done.returncode == 0 or 'too many operations in txn request' in done.stderr, done.stderr)
+            return done.returncode != 0
+        self.assertFalse(over())
+        self.set_limits('operations_per_txn_max = 5')
+        self.assertTrue(over())
+        self.set_limits('operations_per_txn_max = 6')
+        self.assertFalse(over())
+
+    def test_rate_of_users(self):
+        text = 'too many requests'
+        self.set_limits('user_requests_per_s = 1', 'user_burst = 1')
+        refusals = [self.refused('put', 'a', str(i), text=text) for i in range(10)]
+        self.assertIn(True, refusals)
+        self.assertEqual(sorted(self.set_limits()), ['etcd.user_burst', 'etcd.user_requests_per_s'])
+        for i in range(10):
+            self.assertFalse(self.refused('put', 'a', str(i), text=text))
+
+    def test_quota(self):
+        text = 'database space exceeded'
+        self.set_limits('quota_bytes = 10000')
+        self.assertTrue(self.refused('put', 'a', 'x' * 20000, text=text))
+        self.set_limits()
+        self.assertTrue(self.refused('put', 'a', 'b', text=text))  # The alarm is taken back by whoever has made room.
+        self.assertEqual(self.cluster.etcdctl('alarm', 'disarm').returncode, 0)
+        self.assertFalse(self.refused('put', 'a', 'x' * 20000, text=text))
+
+    def test_connections(self):
+        self.set_limits('connections_max = 1')
+        with socket.create_connection((self.node.address, 2379), 10) as kept:
+            kept.sendall(b'GET /version HTTP/1.1\r\nHost: x\r\n\r\n')
+            self.assertTrue(kept.recv(4096).startswith(b'HTTP/1.1 200'))
+            self.assertFalse(self.answers())
+            self.set_limits('connections_max = 2')
+            self.assertTrue(self.answers())
+
+    def answers(self):
+        """Whether a new connection is served."""
+        with socket.create_connection((self.node.address, 2379), 10) as probe:
+            try:
+                probe.sendall(b'GET /version HTTP/1.1\r\nHost: x\r\n\r\n')
+                return probe.recv(4096).startswith(b'HTTP/1.1 200')
+            except ConnectionError:
+                return False
+
+    def test_slow_requests(self):
+        self.set_limits('slow_request_ms = 0')
+        self.cluster.etcdctl('put', 'a', 'b')
+        self.assertNotIn('request_slow', self.node.log.read_text())
+        # Some of very many requests take longer than a millisecond: each is a write to the disk.
+        self.set_limits('slow_request_ms = 1')
+        for _ in range(50):
+            self.cluster.etcdctl('put', 'a', 'x' * 100_000)
+            if 'request_slow' in self.node.log.read_text():
+                return
+        self.fail('no request took longer than a millisecond')
 
 
 if __name__ == '__main__':

@@ -49,7 +49,7 @@ struct Backend {
     runtime::World world;
     services::Coord& coord;
     cluster::Cluster& cluster;
-    const EtcdGatewayOptions options;
+    EtcdGatewayOptions options;
     Admission admission;
     SlowLog slow_log;
     LeaderGuard leader_guard;

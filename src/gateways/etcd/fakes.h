@@ -136,6 +136,7 @@ public:
     }
     services::CoordStatus status() const override { return state; }
     pb::ResponseHeader header() const override;
+    void reconfigure(const services::CoordOptions&) override {}
     Task<void> stop() override { co_return runtime::done(); }
 
     /// A change of the store as a client of another node would make it.

@@ -30,6 +30,14 @@ void EtcdGateway::register_routes(rpc::Routes& routes) {
     register_http(backend, routes);
 }
 
+void EtcdGateway::reconfigure(const EtcdGatewayOptions& options) {
+    Backend& backend = parts_->backend;
+    backend.options.request_bytes_max = options.request_bytes_max;
+    backend.options.slow_request = options.slow_request;
+    backend.slow_log.set_threshold(options.slow_request);
+    backend.admission.set_notes_phases(backend.slow_log.enabled());
+}
+
 void EtcdGateway::set_serving(bool serving) {
     parts_->backend.serving = serving;
     parts_->backend.serving_changed.notify_all();

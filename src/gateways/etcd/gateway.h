@@ -16,12 +16,15 @@ namespace polis::gateways {
 
 /// Names, defaults and meaning are etcd 3.6's where it has the option; the flag is given.
 struct EtcdGatewayOptions {
-    uint64_t request_bytes_max = 1536u << 10;                     // --max-request-bytes; of one write.
+    // ---- Limits: may change while the gateway serves (EtcdGateway::reconfigure) ----
+    uint64_t request_bytes_max = 1536u << 10;  // --max-request-bytes; of one write.
+    /// Calls that took longer are logged, with where their time went; zero: none. etcd warns of applies after as long.
+    Duration slow_request = std::chrono::milliseconds(100);
+
+    // ---- Fixed from the start ----
     Duration election_timeout = std::chrono::milliseconds(1000);  // --election-timeout
     bool certificate_identity = false;  // --client-cert-auth: a client certificate's CN names a user.
     bool json = true;                   // --enable-grpc-gateway
-    /// Calls that took longer are logged, with where their time went; zero: none. etcd warns of applies after as long.
-    Duration slow_request = std::chrono::milliseconds(100);
     /// Origins of web pages that may use the HTTP side ("https://console.example:8443"); "*" admits all (--cors, whose default
     /// is "*"). Here the default is none: a page that a user happens to visit must not write into the store on loopback.
     std::vector<std::string> allowed_origins = {};
@@ -45,6 +48,9 @@ public:
     /// Registers every gRPC method and HTTP path of README.md's table. `routes` may hold others' too; reflection and the JSON side
     /// see those that are there when they are asked. REQUIRES: `routes` outlives this.
     void register_routes(rpc::Routes& routes);
+
+    /// From now on the limits among `options` hold; the rest stays as it was.
+    void reconfigure(const EtcdGatewayOptions& options);
 
     /// What grpc.health.v1.Health answers from now on; false before a node goes down, so that clients leave in time.
     void set_serving(bool serving);

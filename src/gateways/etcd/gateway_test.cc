@@ -114,6 +114,15 @@ TEST(Gateway, RefusesWritesOverTheLimitButNotReads) {
     EXPECT_TRUE(desk.call("/etcdserverpb.KV/Range", large).status.ok());
 }
 
+TEST(Gateway, TakesOtherLimitsWhileItServes) {
+    Desk desk({.request_bytes_max = 100});
+    const Bytes large = octets(put_request(std::string(101, 'k')));
+    desk.gateway.reconfigure({.request_bytes_max = 200});
+    EXPECT_TRUE(desk.call("/etcdserverpb.KV/Put", large).status.ok());
+    desk.gateway.reconfigure({.request_bytes_max = 50});
+    EXPECT_EQ(desk.call("/etcdserverpb.KV/Put", large).status.message, "etcdserver: request is too large");
+}
+
 TEST(Metadata, GivesTheTokenBeforeTheAuthorization) {
     EXPECT_EQ(headers_of(metadata({{"authorization", "b"}, {"token", "a"}})).token, "a");
     EXPECT_EQ(headers_of(metadata({{"authorization", "b"}})).token, "b");

@@ -57,6 +57,8 @@ public:
     /// `learner_may`: the call is one of those that a learner serves.
     Answer<Caller> admit(const rpc::Call& call, CallKind kind, bool learner_may);
 
+    void set_notes_phases(bool notes) { options_.notes_phases = notes; }
+
     bool has_leader() const;
     bool is_leader() const;
     /// Whether this node is a learner. May be up to a second late in noticing that it has become one, never that it is none any more.

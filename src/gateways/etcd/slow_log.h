@@ -36,13 +36,14 @@ public:
     explicit SlowLog(Duration threshold) : threshold_(threshold), lines_(lines_per_s, 2 * lines_per_s) {}
 
     bool enabled() const { return threshold_ > Duration(0); }
+    void set_threshold(Duration threshold) { threshold_ = threshold; }
     void note(const ServedRequest& request);
 
     /// Slow requests seen, logged or not.
     uint64_t count() const { return count_; }
 
 private:
-    const Duration threshold_;
+    Duration threshold_;
     TokenBucket lines_;
     uint64_t count_ = 0;
     uint64_t not_logged_ = 0;

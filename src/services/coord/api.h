@@ -113,6 +113,9 @@ public:
     virtual size_t watchers() const = 0;
 };
 
+/// Settings of coord's etcd half; the names and defaults are etcd's. (Table with docs: services/coord/options.h.)
+struct CoordOptions;
+
 /// Sizes, for Status, quota and metrics.
 struct CoordStatus {
     int64_t revision = 1;
@@ -205,6 +208,10 @@ public:
     /// True if `who` may use the maintenance and cluster calls that etcd reserves for root while auth is enabled.
     virtual Reply<void> permit_admin(const Credentials& who) const = 0;
 
+    /// From now on the limits among `options` hold (options.h says which those are); what was fixed at the start stays as it was. Requests
+    /// under way are not looked at again.
+    virtual void reconfigure(const CoordOptions& options) = 0;
+
     /// Ends what runs beside calls (expiry, compaction, watches). Awaited before the replica stops and this is destroyed.
     virtual runtime::Task<void> stop() = 0;
 
@@ -212,9 +219,6 @@ public:
     /// The header every response of this node carries right now.
     virtual pb::ResponseHeader header() const = 0;
 };
-
-/// Settings of coord's etcd half; the names and defaults are etcd's. (Table with docs: services/coord/options.h.)
-struct CoordOptions;
 
 /// The model to register with the group's replica, and the shell over it. The model must be given to the replica before the shell is
 /// made; both live as long as the replica.

@@ -77,6 +77,20 @@ CoordService::~CoordService() { model_.listen(nullptr); }
 
 runtime::Task<void> CoordService::stop() { return tasks_.stop(); }
 
+void CoordService::reconfigure(const CoordOptions& options) {
+    const CoordOptions fresh = with_defaults(options);
+    options_.quota_bytes = fresh.quota_bytes;
+    options_.operations_per_txn_max = fresh.operations_per_txn_max;
+    options_.request_bytes_max = fresh.request_bytes_max;
+    options_.apply_lag_max = fresh.apply_lag_max;
+    options_.write_bytes_max = fresh.write_bytes_max;
+    options_.user_requests_per_s = fresh.user_requests_per_s;
+    options_.user_burst = fresh.user_burst;
+    options_.watch_progress_interval = fresh.watch_progress_interval;
+    gate_.set_limits(load_limits_of(options_));
+    hub_->reconfigure(watch_options_of(options_));
+}
+
 // ---- Who asks ----
 
 std::expected<CoordService::Caller, Refusal> CoordService::identify(const Credentials& who) const {

@@ -92,6 +92,7 @@ public:
     runtime::Task<Reply<void>> snapshot(const Credentials& who, SnapshotSink sink) override;
     Reply<void> permit_admin(const Credentials& who) const override;
 
+    void reconfigure(const CoordOptions& options) override;
     runtime::Task<void> stop() override;
     CoordStatus status() const override;
     pb::ResponseHeader header() const override;
@@ -173,7 +174,7 @@ private:
     cluster::Cluster& cluster_;
     cluster::Replica& replica_;
     CoordModel& model_;
-    const CoordOptions options_;
+    CoordOptions options_;
     ReaderOf<storage::Store> reader_;
     std::unique_ptr<WatchHub> hub_;
     LeaseKeeper leases_;

@@ -18,6 +18,13 @@ LoadGate::Limits with_burst(LoadGate::Limits limits) {
 
 LoadGate::LoadGate(Limits limits) : limits_(with_burst(limits)) {}
 
+void LoadGate::set_limits(Limits limits) {
+    const Limits fresh = with_burst(limits);
+    if (fresh.user_requests_per_s != limits_.user_requests_per_s || fresh.user_burst != limits_.user_burst)
+        users_.clear();
+    limits_ = fresh;
+}
+
 Allowed LoadGate::admit_user(std::string_view user, Instant now) {
     if (!limits_users()) return {};
     auto found = users_.find(user);

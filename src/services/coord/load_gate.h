@@ -31,6 +31,9 @@ public:
 
     explicit LoadGate(Limits limits);
 
+    /// Holds for what asks from now on. With another rate or burst, everybody begins anew with a full burst.
+    void set_limits(Limits limits);
+
     /// Whether `user` may ask for something now. Counts it.
     Allowed admit_user(std::string_view user, Instant now);
     bool limits_users() const { return limits_.user_requests_per_s > 0; }
@@ -74,7 +77,7 @@ private:
     /// Makes room for one more.
     void forget_idle_users(Instant now);
 
-    const Limits limits_;
+    Limits limits_;
     uint64_t write_bytes_ = 0;
     uint32_t reads_ = 0;
     std::unordered_map<std::string, TokenBucket, Hash, std::equal_to<>> users_;  // Those seen lately.

@@ -50,6 +50,9 @@ public:
 
     std::unique_ptr<WatchStream> open(const Credentials& who);
 
+    /// Holds for what is sent from now on; a stream's next progress note comes when it was due.
+    void reconfigure(const Options& options) { options_ = options; }
+
     /// Changes that have become visible, ascending.
     void publish(const std::vector<Change>& changes);
     /// The state was replaced by a later one: everybody catches up from the store.
@@ -95,7 +98,7 @@ private:
     const Mvcc& mvcc_;
     const storage::Store& store_;
     const Gate gate_;
-    const Options options_;
+    Options options_;
     std::unique_ptr<runtime::Alarm> pass_;  // Set when somebody may be able to catch up.
     bool pass_set_ = false;
 
