@@ -84,22 +84,27 @@ std::optional<double> MetricsPage::sum(std::string_view name) const {
 }
 
 // Cumulative counts by upper edge.
-std::map<double, double> MetricsPage::buckets(const std::string& name) const {
+std::map<double, double> MetricsPage::buckets(const std::string& name, const Labels& labels) const {
     std::map<double, double> counts;
     const auto place = samples_.find(name + "_bucket");
     if (place == samples_.end()) return counts;
     for (const Sample& sample : place->second) {
         const auto edge = sample.labels.find("le");
-        if (edge == sample.labels.end()) continue;
+        if (edge == sample.labels.end() || !std::ranges::all_of(labels, [&](const auto& label) {
+                const auto found = sample.labels.find(label.first);
+                return found != sample.labels.end() && found->second == label.second;
+            })) {
+            continue;
+        }
         if (const std::optional<double> number = number_of(edge->second)) counts[*number] += sample.value;
     }
     return counts;
 }
 
-std::optional<double> MetricsPage::quantile_since(const MetricsPage& before, const std::string& name,
-                                                  double share) const {
-    std::map<double, double> counts = buckets(name);
-    for (const auto& [edge, count] : before.buckets(name)) {
+std::optional<double> MetricsPage::quantile_since(const MetricsPage& before, const std::string& name, double share,
+                                                  const Labels& labels) const {
+    std::map<double, double> counts = buckets(name, labels);
+    for (const auto& [edge, count] : before.buckets(name, labels)) {
         if (const auto place = counts.find(edge); place != counts.end()) place->second -= count;
     }
     if (counts.empty()) return std::nullopt;

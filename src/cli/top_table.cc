@@ -14,8 +14,7 @@ const MemberLook* find(const std::vector<MemberLook>& looks, const std::string& 
 }
 
 // Seconds in metrics, milliseconds in the table.
-std::optional<double> p99_ms(const MetricsPage& now, const MetricsPage& before, const std::string& name) {
-    const std::optional<double> seconds = now.quantile_since(before, name, 0.99);
+std::optional<double> milliseconds_of(const std::optional<double>& seconds) {
     if (!seconds) return std::nullopt;
     return *seconds * 1e3;
 }
@@ -24,8 +23,12 @@ void set_rates(TopRow& row, const MetricsPage& before, const MetricsPage& now, d
     const double handled = now.sum("grpc_server_handled_total").value_or(0);
     const double handled_before = before.sum("grpc_server_handled_total").value_or(0);
     if (seconds > 0 && handled >= handled_before) row.requests_per_second = (handled - handled_before) / seconds;
-    row.p99_ms = p99_ms(now, before, "grpc_server_handling_seconds");
-    row.log_sync_p99_ms = p99_ms(now, before, "etcd_disk_wal_fsync_duration_seconds");
+    // Streams last as long as their clients want.
+    const MetricsPage::Labels unary = {{"grpc_type", "unary"}};
+    const std::string handling = "grpc_server_handling_seconds";
+    row.p50_ms = milliseconds_of(now.quantile_since(before, handling, 0.5, unary));
+    row.p99_ms = milliseconds_of(now.quantile_since(before, handling, 0.99, unary));
+    row.log_sync_p99_ms = milliseconds_of(now.quantile_since(before, "etcd_disk_wal_fsync_duration_seconds", 0.99));
 }
 
 std::string cell(const std::optional<double>& value, const char* format) {
@@ -81,22 +84,23 @@ std::string top_text(const std::vector<TopRow>& rows) {
     std::string out;
     char line[512];
     const auto add = [&](const char* name, const char* role, const char* term, const char* applied, const char* lag,
-                         const char* requests, const char* p99, const char* sync, const char* watchers,
+                         const char* requests, const char* p50, const char* p99, const char* sync, const char* watchers,
                          const char* leases, const char* memory, const char* store) {
-        std::snprintf(line, sizeof line, "%-16s %-9s %6s %12s %8s %10s %9s %9s %9s %9s %10s %10s\n", name, role, term,
-                      applied, lag, requests, p99, sync, watchers, leases, memory, store);
+        std::snprintf(line, sizeof line, "%-16s %-9s %6s %12s %8s %10s %9s %9s %9s %9s %9s %10s %10s\n", name, role,
+                      term, applied, lag, requests, p50, p99, sync, watchers, leases, memory, store);
         out += line;
     };
-    add("NAME", "ROLE", "TERM", "APPLIED", "LAG", "REQUESTS/S", "P99 MS", "SYNC MS", "WATCHERS", "LEASES", "MEMORY",
-        "STORE");
+    add("NAME", "ROLE", "TERM", "APPLIED", "LAG", "REQUESTS/S", "P50 MS", "P99 MS", "SYNC MS", "WATCHERS", "LEASES",
+        "MEMORY", "STORE");
     const auto size = [](const std::optional<double>& bytes) { return bytes ? bytes_text(*bytes) : "-"; };
     for (const TopRow& row : rows) {
         const bool known = row.error.empty();
         const auto count = [known](uint64_t number) { return known ? std::to_string(number) : "-"; };
         add(row.name.c_str(), row.role.c_str(), count(row.term).c_str(), count(row.applied).c_str(),
-            count(row.lag).c_str(), cell(row.requests_per_second, "%.0f").c_str(), cell(row.p99_ms, "%.2f").c_str(),
-            cell(row.log_sync_p99_ms, "%.2f").c_str(), cell(row.watchers, "%.0f").c_str(),
-            cell(row.leases, "%.0f").c_str(), size(row.memory_bytes).c_str(), size(row.store_bytes).c_str());
+            count(row.lag).c_str(), cell(row.requests_per_second, "%.0f").c_str(), cell(row.p50_ms, "%.2f").c_str(),
+            cell(row.p99_ms, "%.2f").c_str(), cell(row.log_sync_p99_ms, "%.2f").c_str(),
+            cell(row.watchers, "%.0f").c_str(), cell(row.leases, "%.0f").c_str(), size(row.memory_bytes).c_str(),
+            size(row.store_bytes).c_str());
         if (!known) out += "  " + row.error + "\n";
     }
     return out;
@@ -113,6 +117,7 @@ std::string top_json(const std::vector<TopRow>& rows) {
                            {"applied", row.applied},
                            {"lag", row.lag},
                            {"requests_per_second", json_of(row.requests_per_second)},
+                           {"p50_ms", json_of(row.p50_ms)},
                            {"p99_ms", json_of(row.p99_ms)},
                            {"log_sync_p99_ms", json_of(row.log_sync_p99_ms)},
                            {"watchers", json_of(row.watchers)},

@@ -25,7 +25,7 @@ struct TopRow {
     uint64_t term = 0, applied = 0;
     uint64_t lag = 0;  // Entries behind the member that has applied most.
     std::optional<double> requests_per_second = {};
-    std::optional<double> p99_ms = {};  // Of requests answered between the looks.
+    std::optional<double> p50_ms = {}, p99_ms = {};  // Of unary requests answered between the looks.
     std::optional<double> watchers = {}, leases = {}, memory_bytes = {}, store_bytes = {}, log_sync_p99_ms = {};
 };
 

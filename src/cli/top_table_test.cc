@@ -13,15 +13,16 @@ constexpr char page_before[] = R"(# HELP x y
 # TYPE grpc_server_handled_total counter
 grpc_server_handled_total{grpc_code="OK",grpc_method="Put"} 10
 grpc_server_handled_total{grpc_code="OK",grpc_method="Range"} 5
-grpc_server_handling_seconds_bucket{le="0.001"} 10
-grpc_server_handling_seconds_bucket{le="0.01"} 10
-grpc_server_handling_seconds_bucket{le="+Inf"} 10
+grpc_server_handling_seconds_bucket{grpc_type="unary",le="0.001"} 10
+grpc_server_handling_seconds_bucket{grpc_type="unary",le="0.01"} 10
+grpc_server_handling_seconds_bucket{grpc_type="unary",le="+Inf"} 10
 )";
 constexpr char page_now[] = R"(grpc_server_handled_total{grpc_code="OK",grpc_method="Put"} 110
 grpc_server_handled_total{grpc_code="OK",grpc_method="Range"} 105
-grpc_server_handling_seconds_bucket{le="0.001"} 60
-grpc_server_handling_seconds_bucket{le="0.01"} 109
-grpc_server_handling_seconds_bucket{le="+Inf"} 110
+grpc_server_handling_seconds_bucket{grpc_type="unary",le="0.001"} 60
+grpc_server_handling_seconds_bucket{grpc_type="unary",le="0.01"} 109
+grpc_server_handling_seconds_bucket{grpc_type="unary",le="+Inf"} 110
+grpc_server_handling_seconds_bucket{grpc_type="bidi_stream",le="+Inf"} 1000
 polis_coord_leases 7
 process_resident_memory_bytes 1.048576e+06
 broken{le="0.1
@@ -46,9 +47,12 @@ TEST(MetricsPage, FindsTheBucketOfAShareSinceAnotherPage) {
     const MetricsPage before = MetricsPage::parse(page_before);
     const MetricsPage now = MetricsPage::parse(page_now);
     const std::string name = "grpc_server_handling_seconds";
-    EXPECT_EQ(now.quantile_since(before, name, 0.5), 0.001);
-    EXPECT_EQ(now.quantile_since(before, name, 0.99), 0.01);
-    EXPECT_TRUE(std::isinf(*now.quantile_since(before, name, 1)));
+    const MetricsPage::Labels unary = {{"grpc_type", "unary"}};
+    EXPECT_EQ(now.quantile_since(before, name, 0.5, unary), 0.001);
+    EXPECT_EQ(now.quantile_since(before, name, 0.99, unary), 0.01);
+    EXPECT_TRUE(std::isinf(*now.quantile_since(before, name, 1, unary)));
+    EXPECT_TRUE(std::isinf(*now.quantile_since(before, name, 0.5)));  // The streams too.
+    EXPECT_EQ(now.quantile_since(before, name, 0.5, {{"grpc_type", "server_stream"}}), std::nullopt);
     EXPECT_EQ(now.quantile_since(now, name, 0.5), std::nullopt);
     EXPECT_EQ(before.quantile_since(now, name, 0.5), std::nullopt);  // Started anew in between.
     EXPECT_EQ(now.quantile_since(before, "absent", 0.5), std::nullopt);
@@ -70,6 +74,7 @@ TEST(TopRows, MeasureLagAgainstTheFurthestAndRatesOverTheInterval) {
     EXPECT_EQ(rows[0].lag, 0u);
     EXPECT_EQ(rows[1].lag, 12u);
     EXPECT_EQ(rows[0].requests_per_second, 100);
+    EXPECT_EQ(rows[0].p50_ms, 1);
     EXPECT_EQ(rows[0].p99_ms, 10);
     EXPECT_EQ(rows[0].leases, 7);
     EXPECT_EQ(rows[0].watchers, std::nullopt);

@@ -47,6 +47,12 @@ uint64_t descriptors_max() {
     return limit.rlim_cur;
 }
 
+std::map<NodeId, std::string> names_of(const cluster::Host& host) {
+    std::map<NodeId, std::string> names;
+    for (const cluster::Member& member : host.members()) names[member.id] = member.name;
+    return names;
+}
+
 gateways::DurationHistogram histogram_of(const LatencyHistogram& latencies) {
     gateways::DurationHistogram histogram;
     for (size_t i = 0; i < LatencyHistogram::bound_count; ++i)
@@ -77,12 +83,17 @@ gateways::NodeFigures Figures::now(const cluster::Host& host) const {
     figures.wal_written_bytes = wal.bytes_written;
     figures.wal_fsync = histogram_of(wal.sync_times);
     figures.backend_commit = histogram_of(host.status(GroupId::Coord).store_writes);
-    for (const cluster::Member& member : host.members()) {
-        if (member.id == host.self()) continue;
+    const std::map<NodeId, std::string> names = names_of(host);
+    for (const cluster::MemberHealth& health : host.health()) {
+        if (health.id == host.self()) continue;
         gateways::PeerFigures peer;
-        peer.id = member.id;
-        peer.active = host.peers().connected(member.id);
-        const cluster::Peers::Traffic traffic = host.peers().traffic(member.id);
+        peer.id = health.id;
+        if (const auto name = names.find(health.id); name != names.end()) peer.name = name->second;
+        peer.active = health.connected;
+        peer.alive = health.alive;
+        peer.phi = health.phi;
+        if (health.heard_ago) peer.silent_seconds = std::chrono::duration<double>(*health.heard_ago).count();
+        const cluster::Peers::Traffic traffic = host.peers().traffic(health.id);
         peer.sent_bytes = traffic.bytes_sent;
         peer.received_bytes = traffic.bytes_received;
         peer.disconnects = traffic.breaks;
@@ -102,8 +113,7 @@ NodePage Figures::page(const cluster::Host& host, const Config& config) const {
     const storage::WalStats wal = host.wal_stats();
     page.log_syncs = wal.syncs;
     if (wal.syncs > 0) page.log_sync_mean = Duration(wal.sync_ns_total / wal.syncs);
-    std::map<NodeId, std::string> names;
-    for (const cluster::Member& member : host.members()) names[member.id] = member.name;
+    std::map<NodeId, std::string> names = names_of(host);
     for (const cluster::MemberHealth& health : host.health()) {
         if (health.id == host.self()) continue;
         PeerView peer{.id = health.id, .name = names[health.id], .connected = health.connected, .alive = health.alive};

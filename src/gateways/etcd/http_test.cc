@@ -222,13 +222,17 @@ rpc::ServerStats some_stats() {
     stats.bytes_sent = 42;
     stats.methods["/etcdserverpb.KV/Put"].started = 3;
     stats.methods["/etcdserverpb.KV/Put"].handled[rpc::StatusCode::InvalidArgument] = 2;
+    for (const Duration took : {Duration(70'000), Duration(100'000), Duration(std::chrono::minutes(1))})
+        stats.methods["/etcdserverpb.KV/Put"].handling.note(took);
+    stats.methods["/etcdserverpb.KV/Txn"];  // Never called.
     return stats;
 }
 
 NodeFigures some_figures() {
     NodeFigures figures;
     figures.wal_fsync = {.bounds_seconds = {0.001, 0.002}, .counts = {5, 1, 1}, .sum_seconds = 0.5};
-    figures.peers.push_back({.id = NodeId{0xb2}, .active = true, .sent_bytes = 7});
+    figures.peers.push_back({.id = NodeId{0xb2}, .name = "n2", .active = true, .sent_bytes = 7});
+    figures.peers.push_back({.id = NodeId{0xb3}, .name = "n3", .alive = true, .phi = 1.5, .silent_seconds = 0.25});
     return figures;
 }
 
@@ -262,9 +266,32 @@ TEST(Metrics, HaveTheNamesAndLabelsThatDashboardsAskFor) {
              "grpc_server_handled_total{grpc_code=\"OK\",grpc_method=\"Put\",grpc_service=\"etcdserverpb.KV\","
              "grpc_type=\"unary\"} 0\n",
              "polis_coord_refused_total{reason=\"user_rate\"} 0\n",
+             "# TYPE grpc_server_handling_seconds histogram\n",
+             "grpc_server_handling_seconds_bucket{grpc_method=\"Put\",grpc_service=\"etcdserverpb.KV\",grpc_type="
+             "\"unary\","
+             "le=\"5e-05\"} 0\n",
+             "grpc_server_handling_seconds_bucket{grpc_method=\"Put\",grpc_service=\"etcdserverpb.KV\",grpc_type="
+             "\"unary\","
+             "le=\"1e-04\"} 2\n",
+             "grpc_server_handling_seconds_bucket{grpc_method=\"Put\",grpc_service=\"etcdserverpb.KV\",grpc_type="
+             "\"unary\","
+             "le=\"+Inf\"} 3\n",
+             "grpc_server_handling_seconds_sum{grpc_method=\"Put\",grpc_service=\"etcdserverpb.KV\",grpc_type="
+             "\"unary\"} "
+             "60.00017\n",
+             "grpc_server_handling_seconds_count{grpc_method=\"Put\",grpc_service=\"etcdserverpb.KV\",grpc_type="
+             "\"unary\"} "
+             "3\n",
+             "polis_peer_connected{peer=\"b2\",name=\"n2\"} 1\n",
+             "polis_peer_alive{peer=\"b2\",name=\"n2\"} 0\n",
+             "polis_peer_alive{peer=\"b3\",name=\"n3\"} 1\n",
+             "polis_peer_suspicion_phi{peer=\"b3\",name=\"n3\"} 1.5\n",
+             "polis_peer_silent_seconds{peer=\"b3\",name=\"n3\"} 0.25\n",
          }) {
         EXPECT_NE(page.body.find(line), std::string::npos) << line;
     }
+    EXPECT_EQ(page.body.find("grpc_server_handling_seconds_count{grpc_method=\"Txn\""), std::string::npos);
+    EXPECT_EQ(page.body.find("polis_peer_silent_seconds{peer=\"b2\""), std::string::npos);  // Never heard.
 }
 
 TEST(Exposition, EscapesLabels) {

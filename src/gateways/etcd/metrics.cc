@@ -16,6 +16,8 @@ std::string hex(uint64_t number) {
     return text;
 }
 
+double seconds_of(Duration span) { return std::chrono::duration<double>(span).count(); }
+
 void add_consensus(Exposition& page, Backend& backend, const cluster::GroupStatus& group, const NodeFigures& node) {
     const bool leads = group.leader == backend.cluster.self();
     page.gauge("etcd_server_has_leader", "Whether or not a leader exists. 1 is existence, 0 is not.",
@@ -153,6 +155,26 @@ void add_peer_family(Exposition& page, const NodeFigures& node, std::string_view
     }
 }
 
+/// How the others look from here (cluster::MemberHealth): what an alert on a silent member asks for.
+void add_peer_health(Exposition& page, const NodeFigures& node) {
+    const auto family = [&](std::string_view name, std::string_view help, const auto& figure_of) {
+        page.family(name, "gauge", help);
+        for (const PeerFigures& peer : node.peers) {
+            const std::optional<double> figure = figure_of(peer);
+            if (figure) page.sample(*figure, {{"peer", hex(number_of(peer.id))}, {"name", peer.name}});
+        }
+    };
+    using Figure = std::optional<double>;
+    family("polis_peer_connected", "1 if this node can speak to the peer.",
+           [](const PeerFigures& peer) { return Figure(peer.active); });
+    family("polis_peer_alive", "1 if the peer speaks to this node.",
+           [](const PeerFigures& peer) { return Figure(peer.alive); });
+    family("polis_peer_suspicion_phi", "How strongly the peer's silence speaks against it (phi accrual detector).",
+           [](const PeerFigures& peer) { return Figure(peer.phi); });
+    family("polis_peer_silent_seconds", "Since the peer's last sign of life; absent if there was none.",
+           [](const PeerFigures& peer) { return peer.silent_seconds; });
+}
+
 void add_network(Exposition& page, const Backend& backend, const NodeFigures& node, const cluster::GroupStatus& group,
                  const rpc::ServerStats& server) {
     add_peer_family(page, node, "etcd_network_peer_sent_bytes_total", "To", "The total number of bytes sent to peers.",
@@ -221,6 +243,23 @@ std::string code_label(rpc::StatusCode code) {
     return std::string(names[static_cast<size_t>(code)]);
 }
 
+DurationHistogram histogram_of(const rpc::HandlingTimes& times) {
+    DurationHistogram histogram;
+    for (size_t at = 0; at < rpc::HandlingTimes::bound_count; ++at)
+        histogram.bounds_seconds.push_back(seconds_of(rpc::HandlingTimes::bound(at)));
+    histogram.counts.assign(times.counts().begin(), times.counts().end());
+    histogram.sum_seconds = seconds_of(times.sum());
+    return histogram;
+}
+
+// Of methods that have been called: twenty buckets of each of fifty would be most of the page.
+void add_handling_times(Exposition& page, const rpc::ServerStats& server) {
+    page.family("grpc_server_handling_seconds", "histogram", "Seconds from a call's first octets to its end.");
+    for (const auto& [name, method] : server.methods) {
+        if (method.started > 0) page.histogram(histogram_of(method.handling), method_labels(name));
+    }
+}
+
 void add_methods(Exposition& page, const rpc::ServerStats& server) {
     page.family("grpc_server_started_total", "counter", "Total number of RPCs started on the server.");
     for (const auto& [name, method] : server.methods) {
@@ -283,7 +322,9 @@ std::string metrics_page(Backend& backend) {
     add_store(page, backend, coord);
     add_disk(page, node);
     add_network(page, backend, node, group, server);
+    add_peer_health(page, node);
     add_methods(page, server);
+    add_handling_times(page, server);
     add_process(page, node);
     return page.text();
 }

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,7 +23,11 @@ struct DurationHistogram {
 /// One other node, as this one's connections to it show it.
 struct PeerFigures {
     NodeId id{};
-    bool active = false;
+    std::string name;                           // Empty until it has joined.
+    bool active = false;                        // This node can speak to it.
+    bool alive = false;                         // It speaks to this node.
+    double phi = 0;                             // How strongly its silence speaks against it.
+    std::optional<double> silent_seconds = {};  // Since its last sign of life; nothing: there was none.
     uint64_t sent_bytes = 0, received_bytes = 0, sent_failures = 0, received_failures = 0, disconnects = 0;
     DurationHistogram round_trip = {};
 };
