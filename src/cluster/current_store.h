@@ -2,10 +2,10 @@
 #pragma once
 
 #include <memory>
-#include <mutex>
 #include <utility>
 
 #include "storage/kv/store.h"
+#include "storage/kv/store_pointer.h"
 
 namespace polis::cluster {
 
@@ -16,14 +16,10 @@ class CurrentStore : public storage::Store {
 public:
     explicit CurrentStore(std::shared_ptr<storage::Store> store) : store_(std::move(store)) {}
 
-    std::shared_ptr<storage::Store> in_use() const {
-        const std::scoped_lock lock(mutex_);
-        return store_;
-    }
+    std::shared_ptr<storage::Store> in_use() const { return store_.load(); }
     /// Returns the one that was in use.
     std::shared_ptr<storage::Store> replace(std::shared_ptr<storage::Store> next) {
-        const std::scoped_lock lock(mutex_);
-        return std::exchange(store_, std::move(next));
+        return store_.exchange(std::move(next));
     }
 
     Result<std::optional<std::string>> get(std::string_view key) const override { return in_use()->get(key); }
@@ -44,9 +40,7 @@ public:
     Usage usage() const override { return in_use()->usage(); }
 
 private:
-    // Not an atomic pointer: that of libstdc++ 12 ends a load with a relaxed unlock, so that it races with an exchange.
-    mutable std::mutex mutex_;
-    std::shared_ptr<storage::Store> store_;  // By mutex_: read on the pool's threads, too.
+    storage::StorePointer store_;  // Read on the pool's threads, too.
 };
 
 }  // namespace polis::cluster
