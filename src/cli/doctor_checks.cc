@@ -198,7 +198,7 @@ std::vector<Finding> check_cluster(const ClusterFacts& facts) {
 
 Finding check_certificate(const std::string& what, const Result<std::vector<security::CertificateSummary>>& chain,
                           const std::vector<std::string>& names, WallTime now) {
-    const std::string renew = "make a new one and `polis reload` the node";
+    const std::string renew = "make a new one (`polis init FOLDER --renew`) and `polis reload` the node";
     if (!chain)
         return {Verdict::Failure, "certificates", what + ": " + chain.error().what, "correct the file or its path"};
     for (const security::CertificateSummary& certificate : *chain) {

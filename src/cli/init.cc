@@ -8,6 +8,7 @@
 
 #include "cli/command.h"
 #include "cli/init_plan.h"
+#include "cli/renew.h"
 #include "runtime/system_random.h"
 
 namespace polis::cli {
@@ -15,21 +16,32 @@ namespace {
 
 struct Arguments {
     std::string folder;
-    std::vector<std::string> nodes = {"node-1=127.0.0.1", "node-2=127.0.0.2", "node-3=127.0.0.3"};
+    std::vector<std::string> nodes;    // None given: three on 127.0.0.1 to .3; to renew, all that are there.
     std::vector<std::string> clients;  // None given: "root" for a new cluster, none for a further node.
     std::string installed, data_dir;
     int client_port = 2379, peer_port = 2380;
     int days = 365;
-    bool join = false;
+    bool join = false, renew = false;
 };
+
+WallTime now() {
+    const auto since_epoch = std::chrono::system_clock::now().time_since_epoch();
+    return WallTime{std::chrono::duration_cast<std::chrono::microseconds>(since_epoch)};
+}
+
+Result<std::string> folder_of(const Arguments& arguments) {
+    std::error_code error;
+    std::string folder = std::filesystem::absolute(arguments.folder, error).lexically_normal();
+    if (error) return fail(Code::Io, "cannot find " + arguments.folder + ": " + error.message());
+    if (folder.ends_with('/')) folder.pop_back();
+    return folder;
+}
 
 Result<InitOptions> options_of(const Arguments& arguments) {
     InitOptions options;
-    std::error_code error;
-    options.folder = std::filesystem::absolute(arguments.folder, error).lexically_normal();
-    if (error) return fail(Code::Io, "cannot find " + arguments.folder + ": " + error.message());
-    if (options.folder.ends_with('/')) options.folder.pop_back();
-    LET(options.nodes, parse_nodes(arguments.nodes));
+    LET(options.folder, folder_of(arguments));
+    const std::vector<std::string> three = {"node-1=127.0.0.1", "node-2=127.0.0.2", "node-3=127.0.0.3"};
+    LET(options.nodes, parse_nodes(arguments.nodes.empty() ? three : arguments.nodes));
     options.clients = arguments.clients;
     if (options.clients.empty() && !arguments.join) options.clients = {"root"};
     options.installed = arguments.installed;
@@ -37,21 +49,13 @@ Result<InitOptions> options_of(const Arguments& arguments) {
     options.client_port = static_cast<uint16_t>(arguments.client_port);
     options.peer_port = static_cast<uint16_t>(arguments.peer_port);
     options.validity = std::chrono::days(arguments.days);
-    const auto now = std::chrono::system_clock::now().time_since_epoch();
-    options.now = WallTime{std::chrono::duration_cast<std::chrono::microseconds>(now)};
+    options.now = now();
     if (options.nodes.size() > 1 && !(options.installed.empty() && options.data_dir.empty())) {
         // Nodes of one machine would share them: that is a mistake unless each goes to a machine of its own.
         std::fprintf(stderr,
                      "Note: every node's files are expected at the same place, each on a machine of its own.\n");
     }
     return options;
-}
-
-Result<Authorities> read_authorities(const AuthorityPaths& paths) {
-    Authorities read;
-    LET(read.clients, security::read_certified_key(paths.clients_certificate, paths.clients_key));
-    LET(read.peers, security::read_certified_key(paths.peers_certificate, paths.peers_key));
-    return read;
 }
 
 // The members that an earlier init wrote down, out of any node's configuration.
@@ -128,16 +132,29 @@ Result<void> init(const Arguments& arguments) {
     return {};
 }
 
+Result<void> renew(const Arguments& arguments) {
+    if (arguments.join) return fail(Code::Invalid, "--renew and --join do not go together");
+    RenewOptions options;
+    LET(options.folder, folder_of(arguments));
+    options.nodes = arguments.nodes;
+    options.clients = arguments.clients;
+    options.validity = std::chrono::days(arguments.days);
+    options.now = now();
+    return renew(options);
+}
+
 }  // namespace
 
 void add_init_command(CLI::App& app, const Globals&, int& exit_code) {
     const auto arguments = std::make_shared<Arguments>();
-    CLI::App* command = app.add_subcommand(
-        "init", "Make authorities, certificates and configurations for a new cluster; never overwrites anything");
+    CLI::App* command = app.add_subcommand("init",
+                                           "Make authorities, certificates and configurations for a new cluster; "
+                                           "overwrites nothing unless --renew is given");
     command->add_option("folder", arguments->folder, "Where to put them")->required();
     command
-        ->add_option("--nodes", arguments->nodes,
-                     "name=host of each node, separated by commas; a name alone is its host")
+        ->add_option(
+            "--nodes", arguments->nodes,
+            "name=host of each node, separated by commas; a name alone is its host; by default three on loopback")
         ->delimiter(',');
     command->add_option("--clients", arguments->clients, "Common names of client certificates, which are etcd's users")
         ->delimiter(',');
@@ -149,8 +166,12 @@ void add_init_command(CLI::App& app, const Globals&, int& exit_code) {
     command->add_option("--days", arguments->days, "How long certificates are valid")->check(CLI::Range(1, 3650));
     command->add_flag("--join", arguments->join,
                       "Make further nodes for the cluster that was made in this folder before");
+    command->add_flag("--renew", arguments->renew,
+                      "Replace the certificates and keys in this folder by new ones of the same authorities: of "
+                      "--nodes and --clients "
+                      "(names), or of all");
     command->callback([&exit_code, arguments] {
-        const Result<void> done = init(*arguments);
+        const Result<void> done = arguments->renew ? renew(*arguments) : init(*arguments);
         exit_code = done ? static_cast<int>(ExitCode::Ok) : failed(done.error());
     });
 }

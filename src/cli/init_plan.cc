@@ -74,6 +74,13 @@ AuthorityPaths::AuthorityPaths(const std::string& folder)
       peers_certificate(folder + "/authority/peers-ca.crt"),
       peers_key(folder + "/authority/peers-ca.key") {}
 
+Result<Authorities> read_authorities(const AuthorityPaths& paths) {
+    Authorities read;
+    LET(read.clients, security::read_certified_key(paths.clients_certificate, paths.clients_key));
+    LET(read.peers, security::read_certified_key(paths.peers_certificate, paths.peers_key));
+    return read;
+}
+
 Result<Authorities> make_authorities(const InitOptions& options) {
     Authorities made;
     security::CertificateRequest request = request_of(options, "polis clients");

@@ -44,6 +44,9 @@ struct AuthorityPaths {
     std::string clients_certificate, clients_key, peers_certificate, peers_key;
 };
 
+/// Those that an earlier init made. Errors: NotFound, Denied, Io.
+Result<Authorities> read_authorities(const AuthorityPaths& paths);
+
 /// All files of nodes and clients. With `is_new` those of the authorities too, and the nodes found a cluster; else they join the one of
 /// options.members. Errors: Invalid.
 Result<NewFiles> plan_init(const InitOptions& options, const Authorities& authorities, bool is_new);

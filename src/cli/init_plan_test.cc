@@ -10,6 +10,8 @@
 #include <fstream>
 #include <iterator>
 
+#include "cli/renew_plan.h"
+
 namespace polis::cli {
 namespace {
 
@@ -150,6 +152,66 @@ TEST(ParseNodes, RefusesNamesThatCannotBeFolders) {
 TEST_F(InitPlanTest, RefusesAHostThatIsNone) {
     options_.nodes = {{"a", "not a host"}};
     EXPECT_FALSE(plan_init(options_, authorities_, true));
+}
+
+// ---- Renewal ----
+
+TEST_F(InitPlanTest, RenewalFindsWhatInitHasMade) {
+    ASSERT_TRUE(plan_init(options_, authorities_, true)->write());
+    const auto found = find_renewals({.folder = folder_});
+    ASSERT_TRUE(found) << found.error().what;
+    std::vector<std::string> files;
+    for (const Renewal& renewal : *found) files.push_back(renewal.certificate_file.substr(folder_.size()));
+    EXPECT_EQ(files, (std::vector<std::string>{"/a/server.crt", "/a/peer.crt", "/b/server.crt", "/b/peer.crt",
+                                               "/clients/root.crt"}));
+    EXPECT_EQ(find_renewals({.folder = folder_, .nodes = {"b"}})->size(), 2u);
+    EXPECT_EQ(find_renewals({.folder = folder_, .clients = {"root"}})->size(), 1u);
+    EXPECT_EQ(find_renewals({.folder = folder_, .nodes = {"c"}}).error().code, Code::NotFound);
+    EXPECT_EQ(find_renewals({.folder = folder_, .clients = {"ca"}}).error().code, Code::NotFound);
+    EXPECT_FALSE(find_renewals({.folder = folder_ + "/absent"}));
+}
+
+// A host that was added to a certificate by hand must not be lost with its renewal.
+TEST_F(InitPlanTest, RenewedCertificateSaysWhatTheOldOneSaid) {
+    security::CertificateRequest request{
+        .common_name = "a", .organization = "o", .names = {"10.0.0.1", "extra.example"}};
+    request.now = options_.now;
+    const auto old = security::issue_certificate(authorities_.peers, request);
+    const WallTime later{options_.now.since_epoch + std::chrono::days(300)};
+    const Renewal renewal{.certificate_file = "", .key_file = "", .by_peers = true};
+    const auto made = renewed(authorities_.peers, old->certificate, renewal, {.folder = "", .now = later});
+    ASSERT_TRUE(made) << made.error().what;
+    const security::CertificateSummary said = security::inspect_certificates(made->certificate)->front();
+    EXPECT_EQ(said.common_name, "a");
+    EXPECT_EQ(said.organization, "o");
+    EXPECT_EQ(said.names, request.names);
+    EXPECT_EQ(said.issuer_common_name, "polis peers");
+    EXPECT_EQ(said.not_after.since_epoch, later.since_epoch + std::chrono::days(365));
+    EXPECT_NE(made->key.reveal(), old->key.reveal());
+    const WallTime too_late{options_.now.since_epoch + std::chrono::days(3651)};
+    EXPECT_FALSE(renewed(authorities_.peers, old->certificate, renewal, {.folder = "", .now = too_late}));
+}
+
+TEST_F(InitPlanTest, ReplacingChangesAllOrNothing) {
+    NewFiles first;
+    first.add(folder_ + "/one", "1");
+    first.add_secret(folder_ + "/two", security::Secret("2"));
+    ASSERT_TRUE(first.write());
+    NewFiles second;
+    second.add_secret(folder_ + "/two", security::Secret("22"));
+    second.add(folder_ + "/absent/three", "3");
+    EXPECT_FALSE(second.replace());
+    EXPECT_EQ(read(folder_ + "/two"), "2");
+    EXPECT_FALSE(std::filesystem::exists(folder_ + "/two.new"));
+    NewFiles third;
+    third.add(folder_ + "/one", "11");
+    third.add_secret(folder_ + "/two", security::Secret("22"));
+    std::ofstream(folder_ + "/two.new") << "of a time when this was broken off";
+    ASSERT_TRUE(third.replace());
+    EXPECT_EQ(read(folder_ + "/one"), "11");
+    EXPECT_EQ(read(folder_ + "/two"), "22");
+    EXPECT_EQ(mode_of(folder_ + "/two"), 0600u);
+    EXPECT_FALSE(std::filesystem::exists(folder_ + "/two.new"));
 }
 
 }  // namespace

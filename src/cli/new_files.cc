@@ -37,6 +37,16 @@ Result<void> write_new(const std::string& path, std::string_view text, mode_t mo
     return cannot("write", path, error);
 }
 
+Result<void> sync_folder_of(const std::string& path) {
+    const std::string folder = std::filesystem::path(path).parent_path().string();
+    const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0) return cannot("open", folder, errno);
+    const int error = ::fsync(descriptor) == 0 ? 0 : errno;
+    ::close(descriptor);
+    if (error != 0) return cannot("sync", folder, error);
+    return {};
+}
+
 }  // namespace
 
 Result<void> NewFiles::write() const {
@@ -55,6 +65,25 @@ Result<void> NewFiles::write() const {
         for (size_t i = 0; i < made; ++i) ::unlink(files_[i].path.c_str());
         return written;
     }
+    return {};
+}
+
+Result<void> NewFiles::replace() const {
+    const auto beside = [](const File& file) { return file.path + ".new"; };
+    for (size_t made = 0; made < files_.size(); ++made) {
+        ::unlink(beside(files_[made]).c_str());  // Of a time when this was broken off.
+        const Result<void> written = write_new(beside(files_[made]), files_[made].text.reveal(), files_[made].mode);
+        if (written) continue;
+        for (size_t i = 0; i < made; ++i) ::unlink(beside(files_[i]).c_str());
+        return written;
+    }
+    for (const File& file : files_) {
+        if (::rename(beside(file).c_str(), file.path.c_str()) != 0) {
+            return fail(Code::Io, "cannot replace " + file.path + ": " + std::strerror(errno) +
+                                      "; some of the files are new already: mend this and do it again");
+        }
+    }
+    for (const File& file : files_) TRY(sync_folder_of(file.path));
     return {};
 }
 

@@ -1,4 +1,4 @@
-// NewFiles: files that are made all together or not at all, and never in the place of others.
+// NewFiles: files that are made all together or not at all, and in the place of others only where that is asked for.
 #pragma once
 
 #include <sys/types.h>
@@ -25,6 +25,10 @@ public:
     /// Makes the folders that are missing (mode 0755), then the files, each durable at return. Errors: Exists if any of them is there
     /// already, with its path; Denied, NoSpace, Io. After an error none of the files is there.
     Result<void> write() const;
+
+    /// As write, but in the place of what is there: each is written beside it first, with ".new" behind its name, and when all are durable
+    /// they are renamed. An error before that changes nothing; one in between (Io) says so, and replacing them again completes it.
+    Result<void> replace() const;
 
     /// What write() makes, in order.
     std::vector<std::string> paths() const;

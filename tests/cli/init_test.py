@@ -1,4 +1,5 @@
 """Tests of `polis init`: the cluster it makes starts, is closed to strangers, and takes a further node."""
+import json
 import pathlib
 import socket
 import ssl
@@ -81,6 +82,58 @@ class Init(unittest.TestCase):
         self.assertEqual(self.cluster.etcdctl('put', 'joined', 'yes').returncode, 0)
         status = self.cluster.polis('status')
         self.assertRegex(status.stdout + status.stderr, rf'n4 +https://{address}:2379 +(learner|follower)')
+
+
+class Renewal(unittest.TestCase):
+    """Certificates that are about to end, under a running cluster of three."""
+
+    def setUp(self):
+        self.cluster = world.Cluster()
+        self.addCleanup(self.cluster.close)
+
+    def doctor(self, node):
+        """What doctor says of a node's certificates, by file: (verdict, what)."""
+        done = self.cluster.polis('--format', 'json', 'doctor', '--config', node.config)
+        return [(entry['verdict'], entry['what']) for entry in json.loads(done.stdout)['findings'] if entry['check'] == 'certificates']
+
+    def test_nodes_go_on_with_renewed_certificates(self):
+        soon = world.polis('init', self.cluster.made, '--renew', '--days', 5)
+        self.assertEqual(soon.returncode, 0, soon.stderr)
+        self.cluster.start()
+        node = self.cluster.nodes[0]
+        warned = [what for verdict, what in self.doctor(node) if verdict == 'warning']
+        self.assertEqual(len(warned), 2, warned)
+        self.assertRegex(warned[0], 'expires in [45] days')
+
+        done = world.polis('init', self.cluster.made, '--renew', '--days', 400)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stdout.count(' until '), 3 * 2 + 1)
+        for line in done.stdout.splitlines():
+            if line.startswith('  polis '):  # As it is printed.
+                self.assertEqual(world.polis(*line.split()[1:]).returncode, 0, line)
+        for node in self.cluster.nodes:
+            self.assertEqual([entry for entry in self.doctor(node) if entry[0] != 'ok'], [])
+            handshake(node.address, 2379, self.cluster.client[0], self.cluster.client[1:])
+        self.assertEqual(self.cluster.etcdctl('put', 'after', 'renewal').returncode, 0)
+        # And all of them know each other after a restart.
+        for node in self.cluster.nodes:
+            node.stop()
+        for node in self.cluster.nodes:
+            node.start()
+        for node in self.cluster.nodes:
+            node.await_ready()
+        self.assertEqual(self.cluster.etcdctl('get', 'after').stdout, 'after\nrenewal\n')
+
+    def test_only_those_that_are_named(self):
+        files = sorted(self.cluster.made.rglob('*.crt'))
+        before = {path: path.read_bytes() for path in files}
+        done = world.polis('init', self.cluster.made, '--renew', '--nodes', 'n2')
+        self.assertEqual(done.returncode, 0, done.stderr)
+        changed = [path.relative_to(self.cluster.made).as_posix() for path in files if path.read_bytes() != before[path]]
+        self.assertEqual(changed, ['n2/peer.crt', 'n2/server.crt'])
+        self.assertEqual(stat.S_IMODE((self.cluster.made / 'n2/peer.key').stat().st_mode), 0o600)
+        done = world.polis('init', self.cluster.made, '--renew', '--nodes', 'n9')
+        self.assertEqual((done.returncode, done.stderr), (1, 'Error: there is no node n9 to renew\n'))
 
 
 class Refusals(unittest.TestCase):
