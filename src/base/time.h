@@ -1,4 +1,4 @@
-// Points and spans of time. Nobody here reads a clock: runtime/clock.h does, everyone else is told.
+// Points and spans of time. Nobody here reads a clock: a reactor does (runtime/reactor.h), everyone else is told.
 #pragma once
 
 #include <chrono>

@@ -8,22 +8,14 @@
 #include <fstream>
 #include <string>
 
+#include "security/test_keys.h"
+
 namespace polis::node {
 namespace {
 
-constexpr std::string_view private_pem = R"(-----BEGIN PRIVATE KEY-----
-MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g
------END PRIVATE KEY-----
-)";
-constexpr std::string_view public_pem = R"(-----BEGIN PUBLIC KEY-----
-MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
------END PUBLIC KEY-----
-)";
-// RFC 8032, section 7.1, test 2.
-constexpr std::string_view other_public_pem = R"(-----BEGIN PUBLIC KEY-----
-MCowBQYDK2VwAyEAPUAXw+hDiVqStwqnTRt+vJyYLM8uxJaMwM1V8Sr0Zgw=
------END PUBLIC KEY-----
-)";
+using security::testing::ed25519_other_public_pem;
+using security::testing::ed25519_private_pem;
+using security::testing::ed25519_public_pem;
 
 /// Files in a folder of their own, gone afterwards.
 class AuthTokenTest : public testing::Test {
@@ -56,8 +48,8 @@ TEST_F(AuthTokenTest, SimpleIsTheDefault) {
 }
 
 TEST_F(AuthTokenTest, APairOfKeysSignsAndChecks) {
-    const auto loaded = load_auth_token("jwt,pub-key=" + file("public", public_pem, 0644) +
-                                        ",priv-key=" + file("private", private_pem) + ",sign-method=EdDSA,ttl=1m30s");
+    const auto loaded = load_auth_token("jwt,pub-key=" + file("public", ed25519_public_pem, 0644) + ",priv-key=" +
+                                        file("private", ed25519_private_pem) + ",sign-method=EdDSA,ttl=1m30s");
     ASSERT_TRUE(loaded.has_value()) << loaded.error().what;
     EXPECT_EQ(loaded->ttl, std::chrono::seconds(90));
     ASSERT_TRUE(loaded->key->can_sign());
@@ -65,7 +57,7 @@ TEST_F(AuthTokenTest, APairOfKeysSignsAndChecks) {
 }
 
 TEST_F(AuthTokenTest, APublicKeyAloneOnlyChecks) {
-    const auto loaded = load_auth_token("jwt,sign-method=EdDSA,pub-key=" + file("public", public_pem, 0644));
+    const auto loaded = load_auth_token("jwt,sign-method=EdDSA,pub-key=" + file("public", ed25519_public_pem, 0644));
     ASSERT_TRUE(loaded.has_value()) << loaded.error().what;
     EXPECT_FALSE(loaded->key->can_sign());
     EXPECT_EQ(loaded->ttl, std::chrono::minutes(5));
@@ -78,9 +70,9 @@ TEST_F(AuthTokenTest, ASharedSecretSignsAndChecks) {
 }
 
 TEST_F(AuthTokenTest, MistakesAreNamedInEtcdsWords) {
-    const std::string pub = ",pub-key=" + file("public", public_pem, 0644);
-    const std::string other = ",pub-key=" + file("other", other_public_pem, 0644);
-    const std::string priv = ",priv-key=" + file("private", private_pem);
+    const std::string pub = ",pub-key=" + file("public", ed25519_public_pem, 0644);
+    const std::string other = ",pub-key=" + file("other", ed25519_other_public_pem, 0644);
+    const std::string priv = ",priv-key=" + file("private", ed25519_private_pem);
     const auto begins = [&](const std::string& option, std::string_view text) {
         EXPECT_TRUE(why(option).starts_with(text)) << option << ": " << why(option);
     };
@@ -102,7 +94,7 @@ TEST_F(AuthTokenTest, MistakesAreNamedInEtcdsWords) {
 
 // Whoever can read the key can be anybody.
 TEST_F(AuthTokenTest, AKeyThatAllMayReadIsRefused) {
-    EXPECT_NE(why("jwt,sign-method=EdDSA,priv-key=" + file("private", private_pem, 0644)), "it is taken");
+    EXPECT_NE(why("jwt,sign-method=EdDSA,priv-key=" + file("private", ed25519_private_pem, 0644)), "it is taken");
 }
 
 }  // namespace

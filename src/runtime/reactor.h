@@ -52,7 +52,7 @@ public:
 
     virtual std::unique_ptr<Alarm> make_alarm(std::function<void()> ring) = 0;
 
-    /// The time as of this turn's start or later; monotonic. Cheap. Counts suspension.
+    /// When this turn began; the same throughout it. Monotonic, counts suspension. Costs no clock's read.
     virtual Instant now() const = 0;
 
     /// The time at this very moment, read anew: for decisions that a pause of the process in mid-turn must not fool, such as

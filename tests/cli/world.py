@@ -3,12 +3,13 @@ import itertools
 import os
 import pathlib
 import shutil
-import signal
 import socket
 import subprocess
 import tempfile
 import threading
 import time
+
+import processes
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get('POLIS_BINARY', ROOT / 'build/release/polis'))
@@ -49,12 +50,13 @@ def free_addresses(count):
     return found
 
 
-class Node:
+class Node(processes.Process):
     """One `polis start`."""
 
     def __init__(self, name, address, folder, config):
-        self.name, self.address, self.folder, self.config = name, address, folder, config
-        self.log, self.process, self.ready = folder / f'{name}.log', None, threading.Event()
+        super().__init__(name, folder / f'{name}.log')
+        self.address, self.folder, self.config = address, folder, config
+        self.ready = threading.Event()
 
     def start(self, *flags, **variables):
         """Starts the process; await_ready waits for it."""
@@ -76,25 +78,9 @@ class Node:
         """Waits until it serves and knows a leader."""
         deadline = time.monotonic() + READY_SECONDS_MAX
         while not self.ready.wait(0.1):
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(f'{self.name} is not ready; its log ends:\n{self.log.read_text(errors="replace")[-3000:]}')
+            if not self.is_running or time.monotonic() > deadline:
+                raise AssertionError(f'{self.name} is not ready; its log ends:\n{self.log_tail()}')
         return self
-
-    def signal(self, number):
-        """Sends a signal to the process."""
-        self.process.send_signal(number)
-
-    def kill(self):
-        """SIGKILL, and waits until the process is gone."""
-        if self.process and self.process.poll() is None:
-            self.process.kill()
-        if self.process:
-            self.process.wait()
-
-    def stop(self):
-        """SIGTERM; the exit status."""
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20)
 
     def logged(self, text, seconds=10):
         """Whether its log comes to hold the text."""

@@ -42,6 +42,13 @@ class Namespaces:
         number = target.address.rsplit('.', 1)[1]
         sh('ip', 'netns', 'exec', f'n{number}', 'iptables', '-A', 'INPUT', '-s', source.address, '-j', 'DROP')
 
+    def isolate(self, node, nodes):
+        """Drops what passes between a node and all others of `nodes`, either way."""
+        for other in nodes:
+            if other is not node:
+                self.cut(node, other)
+                self.cut(other, node)
+
     def heal(self):
         """Drops nothing any more."""
         for number in range(1, self.count + 1):

@@ -267,10 +267,7 @@ def minority_cut_off(world):
     network = world.cluster.namespaces
     for round_number in range(2 if world.short else 6):
         node = world.leader() if round_number % 2 == 0 else world.follower()
-        for other in world.cluster.nodes:
-            if other is not node:
-                network.cut(node, other)
-                network.cut(other, node)
+        network.isolate(node, world.cluster.nodes)
         time.sleep(3)
         world.progress()
         network.heal()
@@ -334,11 +331,7 @@ def rolling_restart(world):
 def canary_of_stale_reads(world):
     """Clients read without asking the leader while it is cut off: the checker must find what is stale, or its silence means nothing."""
     network = world.cluster.namespaces
-    leader = world.leader()
-    for other in world.cluster.nodes:
-        if other is not leader:
-            network.cut(leader, other)
-            network.cut(other, leader)
+    network.isolate(world.leader(), world.cluster.nodes)
     time.sleep(2)
     world.progress()
     network.heal()

@@ -3,13 +3,14 @@ import json
 import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 import urllib.error
 import urllib.request
+
+import processes
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / 'tools/dev'))
@@ -25,14 +26,13 @@ def binary_of(kind):
     return [str(packages.peer('etcd') / 'usr/bin/etcd')]
 
 
-class Node:
+class Node(processes.Process):
     """One server process with its own address and data folder."""
 
     def __init__(self, kind, name, address, folder, flags, wrapper=()):
-        self.kind, self.name, self.address = kind, name, address
-        self.data, self.log = folder / name, folder / f'{name}.log'
+        super().__init__(name, folder / f'{name}.log')
+        self.kind, self.address, self.data = kind, address, folder / name
         self.flags, self.wrapper = flags, list(wrapper)
-        self.process = None
         self.program = None  # Another build of Polis than POLIS_BINARY or the one of this tree.
 
     def start(self, **changed):
@@ -46,35 +46,9 @@ class Node:
         with open(self.log, 'ab') as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=environment)
 
-    def signal(self, number):
-        """Sends a signal to the process."""
-        self.process.send_signal(number)
-
-    def kill(self):
-        """SIGKILL, and waits until the process is gone."""
-        if self.process and self.process.poll() is None:
-            self.process.kill()
-        if self.process:
-            self.process.wait()
-
-    def stop(self):
-        """SIGTERM, and SIGKILL if that does not help within 10 s. Returns the exit status."""
-        if self.process and self.process.poll() is None:
-            self.process.send_signal(signal.SIGCONT)
-            self.process.terminate()
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.kill()
-        return self.process.returncode if self.process else None
-
     def wipe(self):
         """Forgets the data folder. REQUIRES: not running."""
         shutil.rmtree(self.data, ignore_errors=True)
-
-    def log_tail(self, lines=30):
-        """The end of its log."""
-        return '\n'.join(self.log.read_text(errors='replace').splitlines()[-lines:]) if self.log.exists() else ''
 
 
 class Cluster:
@@ -135,7 +109,7 @@ class Cluster:
         deadline = time.monotonic() + seconds
         for node in nodes or self.nodes:
             while not self.is_healthy(node):
-                ended = node.process is None or node.process.poll() is not None
+                ended = not node.is_running
                 if ended or time.monotonic() > deadline:
                     raise AssertionError(f'{self.kind} {node.name} {"ended" if ended else "is not ready"}; '
                                          f'its log ends:\n{node.log_tail()}')

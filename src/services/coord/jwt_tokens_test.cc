@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "security/test_keys.h"
 #include "services/coord/coord_fixture.h"
 
 namespace polis::services {
@@ -168,16 +169,9 @@ TEST(CoordJwt, AWatchOutlivesItsTokenButNotItsRight) {
 }
 
 TEST(CoordJwt, WithAPublicKeyOnlyTokensOfOthersAreTakenAndNoneGivenOut) {
-    constexpr std::string_view private_pem = R"(-----BEGIN PRIVATE KEY-----
-MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g
------END PRIVATE KEY-----
-)";
-    constexpr std::string_view public_pem = R"(-----BEGIN PUBLIC KEY-----
-MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
------END PUBLIC KEY-----
-)";
-    auto verifying = TokenKey::verifying(TokenAlgorithm::EdDSA, public_pem);
-    auto signing = TokenKey::signing(TokenAlgorithm::EdDSA, Secret(std::string(private_pem)));
+    auto verifying = TokenKey::verifying(TokenAlgorithm::EdDSA, security::testing::ed25519_public_pem);
+    auto signing =
+        TokenKey::signing(TokenAlgorithm::EdDSA, Secret(std::string(security::testing::ed25519_private_pem)));
     ASSERT_TRUE(verifying && signing);
     JwtFixture fixture(std::make_shared<const TokenKey>(*std::move(verifying)));
     EXPECT_EQ(fixture.refusal(fixture.coord->authenticate(fixture.login_of("ann"))), Refusal::TokenVerifyOnly);
