@@ -32,8 +32,14 @@ public:
     explicit MortalStore(std::shared_ptr<storage::MemoryStore> store) : store_(std::move(store)) {}
     ~MortalStore() override {
         if (death_) *death_ = nullptr;
+        if (closings_ && !*elsewhere_) ++*closings_;
     }
     void die() { dead_ = true; }
+    /// From now on its closing adds one to `count`, unless `elsewhere` is true by then.
+    void count_closing(const bool& elsewhere, uint64_t& count) {
+        elsewhere_ = &elsewhere;
+        closings_ = &count;
+    }
 
     Result<std::optional<std::string>> get(std::string_view key) const override { return store_->get(key); }
     std::unique_ptr<storage::Cursor> cursor(const storage::KeyRange& range) const override {
@@ -59,6 +65,26 @@ public:
 private:
     std::shared_ptr<storage::MemoryStore> store_;
     bool dead_ = false;
+    const bool* elsewhere_ = nullptr;
+    uint64_t* closings_ = nullptr;
+};
+
+/// A pool that knows whether the present moment is one of its threads' or the reactor's.
+class MarkedPool : public runtime::Pool {
+public:
+    explicit MarkedPool(uint64_t seed) : pool_(seed) {}
+    runtime::Task<void> run(std::function<void()> work) override {
+        return pool_.run([this, work = std::move(work)] {
+            inside_ = true;
+            work();
+            inside_ = false;
+        });
+    }
+    const bool& inside() const { return inside_; }
+
+private:
+    runtime::SimPool pool_;
+    bool inside_ = false;
 };
 
 /// What survives a node's process: its disk and its stores. And the node while it lives.
@@ -84,6 +110,10 @@ public:
     GroupReplica& replica() { return host_->replica(GroupId::Coord); }
     runtime::SimDisk& disk() { return *disk_; }
     const std::string& name() const { return name_; }
+    /// Whether a store lies beside the one in use: of a snapshot that has not arrived in full.
+    bool has_next_store() const { return stores_.contains(GroupId::Coord) && stores_.at(GroupId::Coord).next; }
+    /// Of stores of snapshots: how often one was closed on the reactor, which stands still meanwhile.
+    uint64_t closings_on_reactor() const { return closings_on_reactor_; }
 
 private:
     class Shelf;
@@ -101,7 +131,8 @@ private:
     std::unique_ptr<runtime::SimDisk> disk_;
     std::map<GroupId, Stores> stores_;
     runtime::SimRandom random_;
-    runtime::SimPool pool_;
+    MarkedPool pool_;
+    uint64_t closings_on_reactor_ = 0;
     RegisterModel model_;
     std::unique_ptr<runtime::Disk> mount_;
     std::vector<std::unique_ptr<MortalStore*>> living_stores_;

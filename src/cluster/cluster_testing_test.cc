@@ -23,16 +23,23 @@ Applied RegisterModel::apply(LogIndex, const Envelope& envelope, storage::Overla
 
 class SimNode::Shelf : public StoreShelf {
 public:
-    Shelf(Stores& stores, std::vector<std::unique_ptr<MortalStore*>>& living) : stores_(stores), living_(living) {}
+    Shelf(SimNode& node, GroupId group)
+        : stores_(node.stores_[group]),
+          living_(node.living_stores_),
+          pool_(node.pool_),
+          count_(node.closings_on_reactor_) {}
     runtime::Task<std::unique_ptr<storage::Store>> open_current() override { co_return wrap(stores_.current); }
     runtime::Task<std::unique_ptr<storage::Store>> open_next() override {
+        ENSURE(next_is_closed());
         stores_.next = std::make_shared<storage::MemoryStore>();
-        co_return wrap(stores_.next);
+        co_return wrap_next();
     }
     runtime::Task<std::unique_ptr<storage::Store>> reopen_next() override {
-        co_return stores_.next ? wrap(stores_.next) : nullptr;
+        ENSURE(next_is_closed());
+        co_return stores_.next ? wrap_next() : nullptr;
     }
     runtime::Task<void> remove_unused() override {
+        ENSURE(next_is_closed());
         stores_.next.reset();
         co_return runtime::done();
     }
@@ -42,7 +49,13 @@ public:
     }
 
 private:
-    std::unique_ptr<storage::Store> wrap(const std::shared_ptr<storage::MemoryStore>& store) {
+    bool next_is_closed() const { return !stores_.next || stores_.next.use_count() == 1; }
+    std::unique_ptr<storage::Store> wrap_next() {
+        auto wrapped = wrap(stores_.next);
+        wrapped->count_closing(pool_.inside(), count_);
+        return wrapped;
+    }
+    std::unique_ptr<MortalStore> wrap(const std::shared_ptr<storage::MemoryStore>& store) {
         auto wrapped = std::make_unique<MortalStore>(store);
         living_.push_back(std::make_unique<MortalStore*>(wrapped.get()));
         wrapped->death_ = living_.back().get();
@@ -50,6 +63,8 @@ private:
     }
     Stores& stores_;
     std::vector<std::unique_ptr<MortalStore*>>& living_;
+    const MarkedPool& pool_;
+    uint64_t& count_;
 };
 
 SimNode::SimNode(runtime::SimReactor& reactor, runtime::SimNetwork& network, std::string name, uint64_t seed)
@@ -69,7 +84,7 @@ void SimNode::complete(HostOptions& options) {
     options.name = name_;
     options.wal.segment_bytes = 1u << 20;
     options.wal.reserve_bytes = 0;
-    options.make_shelf = [this](GroupId group) { return std::make_unique<Shelf>(stores_[group], living_stores_); };
+    options.make_shelf = [this](GroupId group) { return std::make_unique<Shelf>(*this, group); };
 }
 
 Result<void> SimNode::restore(HostOptions options, const std::function<Result<void>(storage::Store&)>& fill) {

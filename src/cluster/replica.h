@@ -100,7 +100,8 @@ public:
     /// Read barriers that wait for a leader, for its word, or for the state to get that far.
     size_t reads_waiting() const;
     GroupId group() const { return options_.group; }
-    /// Makes the state durable and lets the log forget what is no longer needed.
+    /// Makes the state durable, at least as far as it was applied when this was called, and lets the log forget what is no longer
+    /// needed. Waits for a snapshot that is being installed, and for a store that takes nothing at the moment.
     runtime::Task<void> flush();
 
 private:
@@ -147,6 +148,7 @@ private:
     void publish_leadership();
 
     // Commands (replica_commands.cc).
+    runtime::Task<Bytes> refuse_too_large(size_t bytes);
     runtime::Task<Bytes> propose_and_wait(std::shared_ptr<PendingCommand> pending);
     void send_commands();
     void propose_unsent(std::vector<std::shared_ptr<PendingCommand>> unsent);
@@ -171,6 +173,7 @@ private:
     Ballot ballot_at(LogIndex index) const;
     LogIndex log_to_keep() const;
     runtime::Task<void> flush_loop();
+    runtime::Task<void> flush_applied();
     runtime::Task<void> flush_store(storage::Store& store);
 
     // Snapshots (replica_snapshot.cc).
@@ -181,6 +184,8 @@ private:
     runtime::Task<Bytes> receive_snapshot(NodeId from, Bytes body);
     runtime::Task<void> begin_snapshot(NodeId from, SnapshotChunk chunk);
     runtime::Task<void> find_interrupted_snapshot();
+    runtime::Task<void> close_store(std::unique_ptr<storage::Store> store);
+    runtime::Task<void> drop_incoming();
     runtime::Task<void> remove_unused_stores();
     runtime::Task<void> keep_chunk(const SnapshotChunk& chunk);
     runtime::Task<void> install_snapshot();

@@ -134,7 +134,15 @@ runtime::Task<void> GroupReplica::flush_store(storage::Store& store) {
 }
 
 runtime::Task<void> GroupReplica::flush() {
-    if (flushing_ || store_blocked_ || installing_) co_return runtime::done();
+    // One that is under way may have begun before the last batch.
+    while (flushing_ || store_blocked_ || installing_)
+        CO_TRY(co_await runtime::sleep_for(std::chrono::milliseconds(1)));
+    co_return co_await flush_applied();
+}
+
+// REQUIRES: no other flush and no snapshot's installation is under way.
+runtime::Task<void> GroupReplica::flush_applied() {
+    ENSURE(!flushing_ && !installing_);
     flushing_ = true;
     const LogPosition position = applied_;
     const Result<void> written = co_await flush_store(*store_);

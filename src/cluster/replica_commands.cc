@@ -36,6 +36,7 @@ Error error_of(Why why, bool was_sent) {
 
 runtime::Task<Bytes> GroupReplica::propose(const Caller& caller, Bytes command) {
     if (stopping_) return propose_and_wait(nullptr);
+    if (command.size() > command_bytes_max) return refuse_too_large(command.size());
     if (pending_.size() >= options_.pending_max) {
         ++counters_.proposals_failed;
         return propose_and_wait(nullptr);
@@ -53,6 +54,12 @@ runtime::Task<Bytes> GroupReplica::propose_as_leader(Ballot ballot, Bytes comman
     unsent_.push_back(pending);
     world_.reactor.at_turn_end(*this);
     return propose_and_wait(std::move(pending));
+}
+
+runtime::Task<Bytes> GroupReplica::refuse_too_large(size_t bytes) {
+    ++counters_.proposals_failed;
+    co_return fail(Code::Invalid, "a command of " + std::to_string(bytes) + " octets is more than a group takes (" +
+                                      std::to_string(command_bytes_max) + ")");
 }
 
 runtime::Task<Bytes> GroupReplica::propose_and_wait(std::shared_ptr<PendingCommand> pending) {
@@ -161,6 +168,10 @@ void GroupReplica::receive(NodeId from, Forward forward) {
         const Result<Envelope> envelope = decode_envelope(octets);
         if (!envelope || envelope->origin != from) {
             log::warn("forwarded_command_invalid", {"from", from});
+            continue;
+        }
+        if (envelope->command.size() > command_bytes_max) {
+            peers_.send(from, ForwardRefused{options_.group, static_cast<uint8_t>(Why::Invalid), {envelope->sequence}});
             continue;
         }
         forwarded_.emplace_back(FromOrigin{from, envelope->sequence}, std::move(octets));

@@ -47,6 +47,29 @@ TEST(ReplicaCommands, ABurstIsForwardedInFramesOfBoundedSize) {
     ASSERT_TRUE(cluster.eventually([&] { return tasks.running() == 0; }));
 }
 
+// What carries it (a frame, a record of the log) has a limit: whoever asks is told so, and nothing is half done.
+TEST(ReplicaCommands, ACommandThatNoFrameHoldsIsRefusedAnywhere) {
+    SimCluster cluster(1, 3);
+    cluster.start_all();
+    ASSERT_TRUE(cluster.eventually_led());
+    const std::string large = "k=" + std::string(command_bytes_max, 'v');
+    for (int number = 1; number <= 3; ++number) {
+        const auto refused = cluster.propose(number, large);
+        ASSERT_FALSE(refused.has_value());
+        EXPECT_EQ(refused.error().code, Code::Invalid);
+    }
+    EXPECT_EQ(cluster.propose(cluster.leader(), "k=small").value(), "1");
+}
+
+// With all that is put around it.
+TEST(ReplicaCommands, TheLargestCommandFitsTheLog) {
+    SimCluster cluster(1, 1);
+    cluster.start_all();
+    ASSERT_TRUE(cluster.eventually_led());
+    const std::string largest = "k=" + std::string(command_bytes_max - 2, 'v');
+    EXPECT_EQ(cluster.propose(1, largest, 60s).value_or("refused"), "1");
+}
+
 TEST(ReplicaCommands, ReadsThatWereGivenUpAreForgotten) {
     SimCluster cluster(1, 3);
     cluster.start_all();

@@ -21,8 +21,9 @@ constexpr auto try_again_after = std::chrono::milliseconds(200);
 constexpr int rewinds_max = 10;
 constexpr auto given_up_after =
     std::chrono::seconds(10);  // A transfer whose sender has been silent for so long gives way.
-constexpr auto interrupted_kept_for = std::chrono::minutes(2);  // After a start, for its sender to come back to it.
-constexpr uint64_t flush_every_frames = 64;                     // So much, 16 MiB, may have to be sent again.
+constexpr auto interrupted_kept_for =
+    std::chrono::minutes(2);                 // After a start or a break, for its sender to come back.
+constexpr uint64_t flush_every_frames = 64;  // So much, 16 MiB, may have to be sent again.
 
 void put(OctetWriter& out, const LogPosition& position) {
     out.varint(position.index.value);
@@ -234,15 +235,14 @@ runtime::Task<Bytes> GroupReplica::receive_snapshot(NodeId from, Bytes body) {
     incoming_->busy = false;
     if (kept && incoming_->importer.ended()) kept = co_await install_snapshot();
     if (!kept) {
-        incoming_.reset();
-        unused_stores_ = true;
+        CO_TRY(co_await drop_incoming());
         co_return std::unexpected(kept.error());
     }
     co_return encode(SnapshotAnswer{chunk.number + 1, incoming_ == nullptr});
 }
 
 runtime::Task<void> GroupReplica::begin_snapshot(NodeId from, SnapshotChunk chunk) {
-    incoming_.reset();
+    CO_TRY(co_await drop_incoming());
     shelving_ = true;
     Result<std::unique_ptr<storage::Store>> store = co_await shelf_->open_next();
     shelving_ = false;
@@ -266,6 +266,8 @@ runtime::Task<void> GroupReplica::find_interrupted_snapshot() {
         const storage::Store* const found = store->get();
         runtime::Task<void> look = world_.pool.run([found, arrival] { *arrival = verified_arrival(*found); });
         looked = co_await runtime::in_scope(unbroken, std::move(look));
+        const bool usable = looked && *arrival && arrival->value();
+        if (!usable) looked = co_await close_store(*std::move(store));
     }
     shelving_ = false;
     if (!store) co_return std::unexpected(store.error());
@@ -280,8 +282,28 @@ runtime::Task<void> GroupReplica::find_interrupted_snapshot() {
     incoming_->arrival = **std::move(*arrival);
     incoming_->importer = storage::PairImporter(incoming_->arrival.progress);
     incoming_->store = *std::move(store);
+    // Kept for its sender like any other, but another's takes its place at once.
+    incoming_->touched = started_at_ - given_up_after;
     log::info("snapshot_resumes", {"group", options_.group}, {"piece", incoming_->due()});
     co_return runtime::done();
+}
+
+// Closing one may take its time: not the reactor's.
+runtime::Task<void> GroupReplica::close_store(std::unique_ptr<storage::Store> store) {
+    const auto closing = std::make_shared<std::unique_ptr<storage::Store>>(std::move(store));
+    runtime::Scope unbroken;  // Whoever waits for it wants the directory next.
+    runtime::Task<void> close = world_.pool.run([closing] { closing->reset(); });
+    co_return co_await runtime::in_scope(unbroken, std::move(close));
+}
+
+// What has arrived so far is given up, and its store is closed when this returns.
+runtime::Task<void> GroupReplica::drop_incoming() {
+    if (!incoming_) co_return runtime::done();
+    const std::unique_ptr<IncomingSnapshot> dropped = std::move(incoming_);
+    unused_stores_ = shelving_ = true;
+    const Result<void> closed = co_await close_store(std::move(dropped->store));
+    shelving_ = false;
+    co_return closed;
 }
 
 runtime::Task<void> GroupReplica::keep_chunk(const SnapshotChunk& chunk) {
@@ -306,7 +328,16 @@ runtime::Task<void> GroupReplica::keep_chunk(const SnapshotChunk& chunk) {
 
 // A replaced store once its last reader is gone, and an interrupted transfer that nobody has come back to.
 runtime::Task<void> GroupReplica::remove_unused_stores() {
-    const bool kept = world_.reactor.now() < started_at_ + interrupted_kept_for;
+    const Instant now = world_.reactor.now();
+    const bool kept = now < started_at_ + interrupted_kept_for;
+    if (incoming_ && !incoming_->busy && !shelving_) {
+        const bool overtaken = incoming_->arrival.position.index <= applied_.index;
+        const bool abandoned = now >= incoming_->touched + interrupted_kept_for;
+        if (overtaken || abandoned) {
+            log::info("snapshot_given_up", {"group", options_.group}, {"overtaken", overtaken});
+            CO_TRY(co_await drop_incoming());
+        }
+    }
     if (!unused_stores_ || shelving_ || incoming_ || !retired_.expired() || kept) co_return runtime::done();
     shelving_ = looked_for_interrupted_ = true;
     const Result<void> removed = co_await shelf_->remove_unused();

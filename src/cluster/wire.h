@@ -20,8 +20,9 @@ constexpr uint32_t wire_version_max = 1;
 constexpr uint32_t frame_bytes_max = 128u << 20;
 constexpr uint32_t items_per_frame_max =
     1u << 20;  // Entries, envelopes or sequences; what decoding may allocate follows it.
-/// Of one command, so that whatever carries it (an entry, an envelope, a row of a snapshot) fits a frame.
-constexpr uint64_t command_bytes_max = 64u << 20;
+/// Of one command, so that whatever carries it (an entry of the log, an envelope, a row of a snapshot) fits: the log takes 64 MiB, a frame
+/// more, and who asks and what else goes with a command less than the difference.
+constexpr uint64_t command_bytes_max = 63u << 20;
 
 enum class LinkClass : uint8_t { Consensus = 0, Bulk = 1 };
 
