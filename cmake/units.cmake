@@ -103,6 +103,12 @@ foreach(line IN LISTS POLIS_LAYERS)
         target_include_directories(polis_${name} SYSTEM PUBLIC ${CMAKE_BINARY_DIR}/proto)
     endforeach()
 
+    if(protos)
+        # By themselves, without the libraries that the unit needs: enough for tools that only look at sources.
+        list(TRANSFORM protos REPLACE "^${POLIS_SRC}/(.*)\\.proto$" "${CMAKE_BINARY_DIR}/proto/\\1.pb.h" OUTPUT_VARIABLE headers)
+        add_custom_target(proto_${name} DEPENDS ${headers})
+    endif()
+
     if(POLIS_TESTS AND tests)
         add_executable(${name}_test ${tests})
         target_link_libraries(${name}_test polis_${name} ${POLIS_EXTERNAL_TESTS_${name}}
