@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+#include <utility>
+
 namespace polis::rpc {
 namespace {
 
@@ -77,6 +80,63 @@ TEST(HeaderRules, RefusePseudoFieldsInTrailers) {
     HeaderRules rules;
     EXPECT_TRUE(rules.admit_trailer("a", "b"));
     EXPECT_FALSE(rules.admit_trailer(":path", "/"));
+}
+
+// The check looks at eight octets at a time: each place of each length must count.
+TEST(HeaderRules, FindForbiddenOctetsAnywhereInAValue) {
+    for (size_t size = 1; size <= 40; ++size) {
+        for (size_t place = 0; place < size; ++place) {
+            for (const char octet : {'\0', '\r', '\n', '\t', '\x0e', ' ', '\x7f', '\x80', '\xff'}) {
+                std::string value(size, 'v');
+                value[place] = octet;
+                const bool forbidden = octet == '\0' || octet == '\r' || octet == '\n';
+                HeaderRules rules = complete_head();
+                EXPECT_EQ(rules.admit("name", value), !forbidden) << size << ' ' << place << ' ' << int{octet};
+            }
+        }
+    }
+}
+
+TEST(HeaderRules, TakeTokensInLowerCaseAsNames) {
+    const std::string_view others = "!#$%&'*+-.^_`|~";
+    for (int octet = 0; octet < 256; ++octet) {
+        const char text = static_cast<char>(octet);
+        const bool allowed = (text >= 'a' && text <= 'z') || (text >= '0' && text <= '9') || others.contains(text);
+        HeaderRules rules = complete_head();
+        EXPECT_EQ(rules.admit(std::string("x") + text, "value"), allowed) << octet;
+    }
+}
+
+TEST(FieldName, KnowsEachNameByAllItsOctets) {
+    const std::pair<std::string_view, FieldName> names[] = {
+        {":method", FieldName::Method},
+        {":scheme", FieldName::Scheme},
+        {":path", FieldName::Path},
+        {":authority", FieldName::Authority},
+        {":status", FieldName::OtherPseudo},
+        {"connection", FieldName::OfConnection},
+        {"proxy-connection", FieldName::OfConnection},
+        {"keep-alive", FieldName::OfConnection},
+        {"transfer-encoding", FieldName::OfConnection},
+        {"upgrade", FieldName::OfConnection},
+        {"content-type", FieldName::ContentType},
+        {"content-length", FieldName::ContentLength},
+        {"te", FieldName::Te},
+        {"grpc-timeout", FieldName::GrpcTimeout},
+        {"grpc-encoding", FieldName::GrpcEncoding},
+        {"grpc-accept-encoding", FieldName::GrpcAcceptEncoding},
+        {"user-agent", FieldName::Other},
+        {"", FieldName::Other},
+    };
+    for (const auto& [name, known] : names) {
+        EXPECT_EQ(field_name(name), known) << name;
+        for (size_t place = 0; place < name.size(); ++place) {
+            std::string changed(name);
+            changed[place] = '_';
+            const FieldName expected = changed.front() == ':' ? FieldName::OtherPseudo : FieldName::Other;
+            EXPECT_EQ(field_name(changed), expected) << changed;
+        }
+    }
 }
 
 }  // namespace

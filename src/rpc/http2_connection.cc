@@ -63,43 +63,40 @@ int Http2Connection::begin_frame(const nghttp2_frame_hd& header) {
 int Http2Connection::invalid_frame() { return count(FloodGuard::Event::Other); }
 
 int Http2Connection::begin_headers(const nghttp2_frame& frame) {
-    head_ = RequestHead();
+    // Not empty if the block before was cut off by an error of its stream.
+    if (head_.stream != 0) head_ = RequestHead();
     head_.stream = frame.hd.stream_id;
     return 0;
 }
 
 int Http2Connection::header(const nghttp2_frame& frame, nghttp2_rcbuf* name, nghttp2_rcbuf* value) {
-    head_.bytes += view_of(name).size() + view_of(value).size() + field_overhead_bytes;
+    const NamedField field(view_of(name), view_of(value));
+    head_.bytes += field.name.size() + field.value.size() + field_overhead_bytes;
     if (head_.bytes > service_.options.header_bytes_max * header_bomb_factor) {
         return abuse(NGHTTP2_ENHANCE_YOUR_CALM, "header list too large");
     }
-    const bool trailers = frame.headers.cat != NGHTTP2_HCAT_REQUEST;
-    if (trailers) {
-        (void)head_.rules.admit_trailer(view_of(name), view_of(value));
-    } else if (!head_.rules.admit(view_of(name), view_of(value))) {
-        return 0;  // Looked at when the head is whole.
+    // What is malformed is looked at when the head is whole.
+    if (frame.headers.cat != NGHTTP2_HCAT_REQUEST) {
+        (void)head_.rules.admit_trailer(field);
+    } else if (head_.rules.admit(field) && head_.bytes <= service_.options.header_bytes_max) {
+        keep_field(field.known, name, value);
     }
-    if (!trailers && head_.bytes <= service_.options.header_bytes_max) keep_field(name, value);
     return 0;
 }
 
-void Http2Connection::keep_field(nghttp2_rcbuf* name, nghttp2_rcbuf* value) {
-    const std::string_view text = view_of(name);
-    const auto named = [&](std::string_view expected, HeaderText& slot) {
-        if (text != expected) return false;
-        slot = HeaderText(value);
-        return true;
-    };
-    if (text.starts_with(':')) {
-        (void)(named(":path", head_.path) || named(":method", head_.method) || named(":authority", head_.authority));
-        return;
+void Http2Connection::keep_field(FieldName known, nghttp2_rcbuf* name, nghttp2_rcbuf* value) {
+    switch (known) {
+        case FieldName::Path: head_.path = HeaderText(value); break;
+        case FieldName::Method: head_.method = HeaderText(value); break;
+        case FieldName::Authority: head_.authority = HeaderText(value); break;
+        case FieldName::ContentType: head_.content_type = HeaderText(value); break;
+        case FieldName::GrpcTimeout: head_.timeout = HeaderText(value); break;
+        case FieldName::GrpcEncoding: head_.encoding = HeaderText(value); break;
+        case FieldName::Scheme:
+        case FieldName::Te:
+        case FieldName::GrpcAcceptEncoding: break;
+        default: head_.fields.push_back({HeaderText(name), HeaderText(value)}); break;
     }
-    if (named("content-type", head_.content_type) || named("grpc-timeout", head_.timeout) ||
-        named("grpc-encoding", head_.encoding)) {
-        return;
-    }
-    if (text == "te" || text == "grpc-accept-encoding") return;
-    head_.fields.push_back({HeaderText(name), HeaderText(value)});
 }
 
 int Http2Connection::frame_received(const nghttp2_frame& frame) {

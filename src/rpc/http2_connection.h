@@ -40,7 +40,7 @@ private:
 
     int count(FloodGuard::Event event);
     int ping_received(const nghttp2_frame& frame);
-    void keep_field(nghttp2_rcbuf* name, nghttp2_rcbuf* value);
+    void keep_field(FieldName known, nghttp2_rcbuf* name, nghttp2_rcbuf* value);
     void end_of_headers(const nghttp2_frame& frame);
     /// A body shorter than its content-length makes the request malformed (RFC 9113, section 8.1.1).
     void end_of_body(int32_t id);
