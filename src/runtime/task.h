@@ -8,6 +8,7 @@
 
 #include "base/ensure.h"
 #include "base/result.h"
+#include "runtime/frame_memory.h"
 #include "runtime/reactor.h"
 #include "runtime/scope.h"
 
@@ -27,6 +28,9 @@ struct PromiseBase {
     std::coroutine_handle<> parent;
     Context context;
     std::exception_ptr exception;
+
+    static void* operator new(size_t bytes) { return FrameMemory::allocate(bytes); }
+    static void operator delete(void* frame, size_t bytes) noexcept { FrameMemory::free(frame, bytes); }
 };
 
 }  // namespace detail
