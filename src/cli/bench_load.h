@@ -9,11 +9,11 @@
 #include "base/random.h"
 #include "cli/bench_histogram.h"
 #include "cli/command.h"
-#include "runtime/asio_network.h"
-#include "runtime/asio_reactor.h"
+#include "runtime/epoll_reactor.h"
 #include "runtime/posix_disk.h"
 #include "runtime/system_random.h"
 #include "runtime/task_group.h"
+#include "runtime/tcp_network.h"
 #include "runtime/thread_pool.h"
 
 namespace polis::cli {
@@ -91,7 +91,7 @@ public:
     runtime::Task<void> stop_clients();
 
     rpc::Client& client(int worker) { return *clients_[static_cast<size_t>(worker) % clients_.size()]; }
-    runtime::AsioReactor& reactor() { return reactor_; }
+    runtime::EpollReactor& reactor() { return reactor_; }
     const rpc::Metadata& credentials() const { return credentials_; }
     const Load& load() const { return load_; }
 
@@ -102,8 +102,8 @@ private:
     const Globals& globals_;
     const Load& load_;
     rpc::Metadata credentials_;
-    runtime::AsioReactor reactor_;
-    runtime::AsioNetwork network_;
+    runtime::EpollReactor reactor_;
+    runtime::TcpNetwork network_;
     Result<std::unique_ptr<runtime::PosixDisk>> disk_;
     runtime::SystemRandom random_;
     runtime::ThreadPool pool_;

@@ -4,10 +4,10 @@
 #include <memory>
 #include <string>
 
-#include "runtime/asio_network.h"
-#include "runtime/asio_reactor.h"
+#include "runtime/epoll_reactor.h"
 #include "runtime/posix_disk.h"
 #include "runtime/system_random.h"
+#include "runtime/tcp_network.h"
 #include "runtime/thread_pool.h"
 #include "runtime/world.h"
 
@@ -22,7 +22,7 @@ public:
         return std::unique_ptr<ClientWorld>(new ClientWorld(std::move(disk)));
     }
 
-    runtime::AsioReactor& reactor() { return reactor_; }
+    runtime::EpollReactor& reactor() { return reactor_; }
     runtime::World world() { return {reactor_, network_, *disk_, random_, pool_}; }
 
     /// Runs `task` to its end and returns its result.
@@ -34,8 +34,8 @@ public:
 private:
     explicit ClientWorld(std::unique_ptr<runtime::PosixDisk> disk) : disk_(std::move(disk)) {}
 
-    runtime::AsioReactor reactor_;
-    runtime::AsioNetwork network_{reactor_};
+    runtime::EpollReactor reactor_;
+    runtime::TcpNetwork network_{reactor_};
     std::unique_ptr<runtime::PosixDisk> disk_;
     runtime::SystemRandom random_;
     runtime::ThreadPool pool_{1};

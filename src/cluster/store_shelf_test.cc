@@ -8,10 +8,10 @@
 #include <fstream>
 #include <set>
 
-#include "runtime/asio_network.h"
-#include "runtime/asio_reactor.h"
+#include "runtime/epoll_reactor.h"
 #include "runtime/posix_disk.h"
 #include "runtime/system_random.h"
+#include "runtime/tcp_network.h"
 #include "runtime/thread_pool.h"
 
 namespace polis::cluster {
@@ -73,8 +73,8 @@ protected:
     }
 
     std::string root;
-    runtime::AsioReactor reactor;
-    runtime::AsioNetwork network{reactor};
+    runtime::EpollReactor reactor;
+    runtime::TcpNetwork network{reactor};
     runtime::SystemRandom random;
     runtime::ThreadPool pool;
     std::unique_ptr<runtime::PosixDisk> posix;

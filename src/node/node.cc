@@ -18,11 +18,11 @@
 #include "node/tls.h"
 #include "node/translate.h"
 #include "rpc/server.h"
-#include "runtime/asio_network.h"
-#include "runtime/asio_reactor.h"
+#include "runtime/epoll_reactor.h"
 #include "runtime/io_threads.h"
 #include "runtime/posix_disk.h"
 #include "runtime/system_random.h"
+#include "runtime/tcp_network.h"
 #include "runtime/thread_pool.h"
 #include "services/coord/api.h"
 #include "services/coord/options.h"
@@ -33,7 +33,7 @@ namespace {
 constexpr auto hand_over_time = std::chrono::milliseconds(500);
 constexpr auto drain_time = std::chrono::milliseconds(500);
 
-std::unique_ptr<runtime::IoThreads> make_io_threads(runtime::AsioReactor& reactor, int64_t threads) {
+std::unique_ptr<runtime::IoThreads> make_io_threads(runtime::EpollReactor& reactor, int64_t threads) {
     if (threads == 0) return nullptr;
     return std::make_unique<runtime::IoThreads>(reactor, static_cast<uint32_t>(threads));
 }
@@ -245,8 +245,8 @@ private:
     Config config_;
     ConfigSource source_;
     std::function<void()> ready_;
-    runtime::AsioReactor reactor_;
-    runtime::AsioNetwork plain_network_;
+    runtime::EpollReactor reactor_;
+    runtime::TcpNetwork plain_network_;
     RenewingNetwork network_;  // Between nodes: always on the node's own thread, which their messages are for.
     std::unique_ptr<runtime::IoThreads> io_threads_;  // Null: none.
     RenewingNetwork client_network_;

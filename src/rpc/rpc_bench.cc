@@ -36,8 +36,8 @@ struct Load {
         for (const auto& client : clients) (void)runtime::run(reactor, client->stop());
     }
 
-    runtime::AsioReactor reactor;
-    runtime::AsioNetwork network;
+    runtime::EpollReactor reactor;
+    runtime::TcpNetwork network;
     testing::NoDisk disk;
     testing::NoPool pool;
     runtime::SystemRandom random;
@@ -120,8 +120,8 @@ void IdleStreams(benchmark::State& state) {
     Routes routes;
     service.add_to(routes);
     for (auto _ : state) {
-        runtime::AsioReactor reactor;
-        runtime::AsioNetwork network(reactor);
+        runtime::EpollReactor reactor;
+        runtime::TcpNetwork network(reactor);
         testing::NoDisk disk;
         testing::NoPool pool;
         runtime::SystemRandom random;

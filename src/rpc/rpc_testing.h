@@ -11,9 +11,9 @@
 #include <vector>
 
 #include "rpc/server.h"
-#include "runtime/asio_network.h"
-#include "runtime/asio_reactor.h"
+#include "runtime/epoll_reactor.h"
 #include "runtime/system_random.h"
+#include "runtime/tcp_network.h"
 #include "runtime/wait.h"
 
 namespace polis::rpc::testing {
@@ -209,8 +209,8 @@ public:
         std::promise<uint16_t> port;
         std::future<uint16_t> known = port.get_future();
         thread_ = std::thread([this, &routes, options, tls, promise = std::move(port)]() mutable {
-            runtime::AsioReactor reactor;
-            runtime::AsioNetwork network(reactor);
+            runtime::EpollReactor reactor;
+            runtime::TcpNetwork network(reactor);
             NoDisk disk;
             NoPool pool;
             runtime::SystemRandom random;
@@ -243,14 +243,14 @@ public:
         reactor_->post([&] { answer.set_value(ask(*server_)); });
         return answer.get_future().get();
     }
-    runtime::AsioReactor& reactor() { return *reactor_; }
+    runtime::EpollReactor& reactor() { return *reactor_; }
     Server& server() { return *server_; }
 
 private:
     std::thread thread_;
     uint16_t port_ = 0;
     Server* server_ = nullptr;
-    runtime::AsioReactor* reactor_ = nullptr;
+    runtime::EpollReactor* reactor_ = nullptr;
 };
 
 }  // namespace polis::rpc::testing

@@ -9,9 +9,9 @@
 #include <thread>
 #include <vector>
 
-#include "runtime/asio_network.h"
-#include "runtime/asio_reactor.h"
+#include "runtime/epoll_reactor.h"
 #include "runtime/stream_testing.h"
+#include "runtime/tcp_network.h"
 #include "runtime/tcp_stream.h"
 
 namespace polis::runtime {
@@ -74,9 +74,9 @@ double thread_cpu_seconds(pthread_t thread) {
     return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_nsec) * 1e-9;
 }
 
-void serve(std::promise<Address> ready, std::promise<AsioReactor*> running, Duration spin) {
-    AsioReactor reactor({.spin = spin});
-    AsioNetwork network(reactor);
+void serve(std::promise<Address> ready, std::promise<EpollReactor*> running, Duration spin) {
+    EpollReactor reactor({.spin = spin});
+    TcpNetwork network(reactor);
     const auto listener = network.listen({"127.0.0.1", 0}, nullptr).value();
     TaskGroup group(reactor);
     group.spawn("accept", testing::serve_echo(*listener, group));
@@ -91,7 +91,7 @@ void echo_requests(benchmark::State& state) {
     const int connections = static_cast<int>(state.range(0));
     const auto requests = static_cast<size_t>(state.range(1));
     std::promise<Address> ready;
-    std::promise<AsioReactor*> running;
+    std::promise<EpollReactor*> running;
     auto address = ready.get_future();
     auto reactor = running.get_future();
     std::thread server(serve, std::move(ready), std::move(running), std::chrono::microseconds(state.range(2)));

@@ -1,5 +1,7 @@
-// AsioReactor: the real reactor: one thread's loop over one io_context, with the machine's clock.
+// EpollReactor: the real reactor: one thread's loop over one epoll descriptor, with the machine's clock.
 #pragma once
+
+#include <sys/epoll.h>
 
 #include <atomic>
 #include <coroutine>
@@ -15,15 +17,11 @@
 #include "runtime/reactor.h"
 #include "runtime/task_group.h"
 
-namespace boost::asio {
-class io_context;
-}
-
 namespace polis::runtime {
 
 /// Lifecycle: make, spawn first tasks, run() on the thread that is to own it, stop() from anywhere. Only `post` and `stop`
 /// may be called from other threads. REQUIRES: outlives every alarm, stream and task group made on it.
-class AsioReactor : public Reactor {
+class EpollReactor : public Reactor {
 public:
     struct Options {
         /// For how long to look for events before the thread goes to sleep. Waking an idle core costs some 20 µs, so
@@ -35,9 +33,9 @@ public:
         uint32_t events_per_turn_max = 256;
     };
 
-    AsioReactor();
-    explicit AsioReactor(Options options);
-    ~AsioReactor() override;
+    EpollReactor();
+    explicit EpollReactor(Options options);
+    ~EpollReactor() override;
 
     void post(std::function<void()> work) override;
     void schedule(std::coroutine_handle<> coroutine) override { ready_.push_back(coroutine); }
@@ -61,27 +59,53 @@ public:
     /// default action. One handler a signal.
     void on_signal(int signal, std::function<void()> handle);
 
-    /// For the other sources of runtime/ that use Asio.
-    boost::asio::io_context& io_context();
+    /// A descriptor that the reactor watches, once for all: it is told of what changes (epoll's edges), so that waiting costs no
+    /// system call of its own.
+    class Watched {
+    public:
+        virtual ~Watched() = default;
+        /// In the part of a turn that runs no user code. `events`: epoll's, as they hold now.
+        virtual void ready(uint32_t events) = 0;
+    };
+
+    /// Begins to watch `descriptor`; what is ready already is told too. REQUIRES: unwatched before either is gone, and not in ready().
+    void watch(int descriptor, Watched& watched);
+    void unwatch(int descriptor);
+
+    /// Resumes `coroutine` in the next turn: after other connections had theirs.
+    void schedule_next_turn(std::coroutine_handle<> coroutine) { next_turn_.push_back(coroutine); }
 
 private:
     class QueuedAlarm;
-    struct Sources;
+    class WakeUp;
+    class Signals;
+    struct Epoll {
+        Epoll();
+        ~Epoll();
+        const int descriptor;
+    };
 
     void turn();
     void handle_events();
-    bool poll_one_event();
-    bool spin_for_event();
+    uint32_t poll(int timeout_ms);
+    uint32_t wait_for_events();
+    uint32_t sleep();
+    uint32_t spin_for_events();
     void note_idle(Duration idle);
-    void wait_for_event();
     void arm_timer();
-    void expect_timer();
     void run_posted();
     void settle();
+    void wake();
     bool work_is_left() const;
 
     const Options options_;
-    std::unique_ptr<Sources> sources_;
+    const Epoll epoll_;
+    std::vector<epoll_event> events_;         // Room for those of one turn.
+    const std::unique_ptr<WakeUp> timer_;     // Rings for the earliest alarm.
+    const std::unique_ptr<WakeUp> doorbell_;  // Rung by other threads.
+    std::unique_ptr<Signals> signals_;        // Made when first asked for.
+    std::atomic<bool> knocked_ = false;       // Not to sleep once: stop() was called.
+    std::atomic<bool> asleep_ = false;        // The owner waits, or is about to: it must be woken for what is posted.
     std::atomic<std::thread::id> owner_;
     std::atomic<bool> stopping_ = false;
 
@@ -91,6 +115,7 @@ private:
         Instant::never();  // What the kernel's timer is set to. Never later than the first alarm while asleep.
     Duration idle_average_ = Duration::max();  // How long recent waits for an event took; decides about spinning.
     std::vector<std::coroutine_handle<>> ready_;
+    std::vector<std::coroutine_handle<>> next_turn_;
     std::vector<TurnHook*> hooks_;  // In the order asked for, each once; null: forgotten.
 
     std::mutex posted_mutex_;
@@ -101,7 +126,7 @@ private:
 
 /// Runs `task` to its end on `reactor` and returns its result. For tests and command-line programs.
 template <class T>
-Result<T> run(AsioReactor& reactor, Task<T> task) {
+Result<T> run(EpollReactor& reactor, Task<T> task) {
     TaskGroup group(reactor);
     std::optional<Result<T>> result;
     group.spawn("run", detail::keep_result(std::move(task), result));

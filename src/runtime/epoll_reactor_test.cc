@@ -1,9 +1,11 @@
-#include "runtime/asio_reactor.h"
+#include "runtime/epoll_reactor.h"
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <functional>
 #include <thread>
 
 #include "runtime/wait.h"
@@ -18,22 +20,22 @@ Task<int> add_later(int a, int b) {
     co_return a + b;
 }
 
-TEST(AsioReactor, RunsATaskThatSleeps) {
-    AsioReactor reactor;
+TEST(EpollReactor, RunsATaskThatSleeps) {
+    EpollReactor reactor;
     const Instant start = reactor.now();
     EXPECT_EQ(run(reactor, add_later(2, 3)).value(), 5);
     EXPECT_GE(reactor.now() - start, Duration(2ms));
 }
 
-TEST(AsioReactor, DeadlineCutsASleepShort) {
-    AsioReactor reactor;
+TEST(EpollReactor, DeadlineCutsASleepShort) {
+    EpollReactor reactor;
     const auto result = run(reactor, with_deadline(reactor.now() + 1ms, sleep_for(1h)));
     ASSERT_FALSE(result.has_value());
     EXPECT_EQ(result.error().code, Code::Timeout);
 }
 
-TEST(AsioReactor, EarlierAlarmSetWhileAnotherIsArmedRingsFirst) {
-    AsioReactor reactor;
+TEST(EpollReactor, EarlierAlarmSetWhileAnotherIsArmedRingsFirst) {
+    EpollReactor reactor;
     std::vector<int> rung;
     const auto later = reactor.make_alarm([&] { rung.push_back(2); });
     const auto sooner = reactor.make_alarm([&] { rung.push_back(1); });
@@ -43,8 +45,8 @@ TEST(AsioReactor, EarlierAlarmSetWhileAnotherIsArmedRingsFirst) {
     EXPECT_EQ(rung, (std::vector<int>{1, 2}));
 }
 
-TEST(AsioReactor, ClearedAlarmDoesNotRing) {
-    AsioReactor reactor;
+TEST(EpollReactor, ClearedAlarmDoesNotRing) {
+    EpollReactor reactor;
     bool cleared_rang = false;
     bool other_rang = false;
     const auto cleared = reactor.make_alarm([&] { cleared_rang = true; });
@@ -56,8 +58,8 @@ TEST(AsioReactor, ClearedAlarmDoesNotRing) {
     EXPECT_FALSE(cleared_rang);
 }
 
-TEST(AsioReactor, RunsWhatOtherThreadsPostInTheirOrder) {
-    AsioReactor reactor;
+TEST(EpollReactor, RunsWhatOtherThreadsPostInTheirOrder) {
+    EpollReactor reactor;
     constexpr int threads = 4;
     constexpr int posts = 5000;
     std::vector<std::vector<int>> got(threads);
@@ -79,8 +81,69 @@ TEST(AsioReactor, RunsWhatOtherThreadsPostInTheirOrder) {
     for (const auto& one : got) EXPECT_TRUE(std::ranges::is_sorted(one));
 }
 
-TEST(AsioReactor, PostRunsLaterEvenOnItsOwnThread) {
-    AsioReactor reactor;
+// Each post finds the other reactor about to sleep: a wake-up that was lost would leave both asleep for good.
+TEST(EpollReactor, APostWakesASleeperEachTime) {
+    constexpr int rounds = 20'000;
+    EpollReactor here, there;
+    int round = 0;
+    bool over = false;
+    std::thread other([&] { there.run_until([&over] { return over; }); });
+    std::function<void()> ask = [&] {
+        there.post([&] {
+            here.post([&] {
+                if (++round < rounds) ask();
+            });
+        });
+    };
+    ask();
+    here.run_until([&] { return round == rounds; });
+    there.post([&over] { over = true; });
+    other.join();
+    EXPECT_EQ(round, rounds);
+}
+
+TEST(EpollReactor, AnotherRunStillSleepsAfterAStopThatNobodyWaitedFor) {
+    EpollReactor reactor;
+    reactor.stop();
+    int turns = 0;
+    bool rang = false;
+    const auto alarm = reactor.make_alarm([&rang] { rang = true; });
+    alarm->set(reactor.now() + 20ms);
+    reactor.run_until([&] {
+        ++turns;
+        return rang;
+    });
+    EXPECT_LT(turns, 20);
+}
+
+// Resumes its coroutine in the next turn.
+struct Pause {
+    EpollReactor& reactor;
+    bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<> self) { reactor.schedule_next_turn(self); }
+    void await_resume() const noexcept {}
+};
+
+Task<void> pause_often(EpollReactor& reactor, const bool& over, int& pauses) {
+    while (!over) {
+        co_await Pause{reactor};
+        ++pauses;
+    }
+    co_return done();
+}
+
+TEST(EpollReactor, WhatWaitsForTheNextTurnLetsAlarmsRingBetween) {
+    EpollReactor reactor;
+    bool rang = false;
+    int pauses = 0;
+    const auto alarm = reactor.make_alarm([&rang] { rang = true; });
+    alarm->set(reactor.now() + 2ms);
+    EXPECT_TRUE(run(reactor, pause_often(reactor, rang, pauses)));
+    EXPECT_GT(pauses, 0);
+}
+
+TEST(EpollReactor, PostRunsLaterEvenOnItsOwnThread) {
+    EpollReactor reactor;
     std::vector<int> order;
     reactor.post([&] {
         reactor.post([&] { order.push_back(2); });
@@ -90,9 +153,9 @@ TEST(AsioReactor, PostRunsLaterEvenOnItsOwnThread) {
     EXPECT_EQ(order, (std::vector<int>{1, 2}));
 }
 
-TEST(AsioReactor, StopsFromAnotherThread) {
+TEST(EpollReactor, StopsFromAnotherThread) {
     for (int i = 0; i < 200; ++i) {
-        auto reactor = std::make_unique<AsioReactor>();
+        auto reactor = std::make_unique<EpollReactor>();
         std::thread stopper([&reactor = *reactor] { reactor.stop(); });
         reactor->run();
         reactor.reset();  // The stopper may still be inside stop().
@@ -100,8 +163,8 @@ TEST(AsioReactor, StopsFromAnotherThread) {
     }
 }
 
-TEST(AsioReactor, HandlesASignal) {
-    AsioReactor reactor;
+TEST(EpollReactor, HandlesASignal) {
+    EpollReactor reactor;
     int got = 0;
     reactor.on_signal(SIGHUP, [&] { ++got; });
     ::raise(SIGHUP);
@@ -109,6 +172,17 @@ TEST(AsioReactor, HandlesASignal) {
     ::raise(SIGHUP);
     reactor.run_until([&] { return got == 2; });
     EXPECT_EQ(got, 2);
+}
+
+TEST(EpollReactor, AnotherReactorMayHandleSignalsAfterTheFirst) {
+    for (int i = 0; i < 2; ++i) {
+        EpollReactor reactor;
+        bool got = false;
+        reactor.on_signal(SIGHUP, [&got] { got = true; });
+        std::thread([] { ::kill(::getpid(), SIGHUP); }).join();
+        reactor.run_until([&got] { return got; });
+        EXPECT_TRUE(got);
+    }
 }
 
 class CountingHook : public TurnHook {
@@ -121,8 +195,8 @@ public:
     std::function<void()> then;
 };
 
-TEST(AsioReactor, CallsAHookOnceATurn) {
-    AsioReactor reactor;
+TEST(EpollReactor, CallsAHookOnceATurn) {
+    EpollReactor reactor;
     CountingHook hook;
     reactor.post([&] {
         reactor.at_turn_end(hook);
@@ -132,8 +206,8 @@ TEST(AsioReactor, CallsAHookOnceATurn) {
     EXPECT_EQ(hook.calls, 1);
 }
 
-TEST(AsioReactor, CoroutinesReadyByAHookRunBeforeTheNextHook) {
-    AsioReactor reactor;
+TEST(EpollReactor, CoroutinesReadyByAHookRunBeforeTheNextHook) {
+    EpollReactor reactor;
     TaskGroup group(reactor);
     std::vector<std::string> order;
     CountingHook first, second;
@@ -152,8 +226,8 @@ TEST(AsioReactor, CoroutinesReadyByAHookRunBeforeTheNextHook) {
     EXPECT_EQ(order, (std::vector<std::string>{"first", "coroutine", "second"}));
 }
 
-TEST(AsioReactor, ForgottenHookIsNotCalled) {
-    AsioReactor reactor;
+TEST(EpollReactor, ForgottenHookIsNotCalled) {
+    EpollReactor reactor;
     CountingHook first, second, third;
     first.then = [&] { reactor.forget(second); };
     for (CountingHook* hook : {&first, &second, &third}) reactor.at_turn_end(*hook);
@@ -164,13 +238,17 @@ TEST(AsioReactor, ForgottenHookIsNotCalled) {
     EXPECT_EQ(second.calls, 1);
 }
 
-TEST(AsioReactor, SpinningReactorStillSleepsAndWakes) {
-    AsioReactor reactor({.spin = 50us});
+TEST(EpollReactor, SpinningReactorStillSleepsAndWakes) {
+    EpollReactor reactor({.spin = 50us});
     for (int i = 0; i < 20; ++i) EXPECT_TRUE(run(reactor, sleep_for(100us)));
+    bool posted = false;
+    std::thread poster([&] { reactor.post([&posted] { posted = true; }); });
+    reactor.run_until([&posted] { return posted; });
+    poster.join();
 }
 
-TEST(AsioReactor, NowCountsFromBoot) {
-    AsioReactor reactor;
+TEST(EpollReactor, NowCountsFromBoot) {
+    EpollReactor reactor;
     timespec time{};
     clock_gettime(CLOCK_BOOTTIME, &time);
     const Duration boot = std::chrono::seconds(time.tv_sec) + Duration(time.tv_nsec);

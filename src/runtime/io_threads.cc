@@ -67,7 +67,7 @@ public:
     using Home = std::shared_ptr<HomeEnd>;
     using Far = std::shared_ptr<FarEnd>;
 
-    explicit Thread(AsioReactor& home)
+    explicit Thread(EpollReactor& home)
         : to_home_(reactor_, home), to_far_(home, reactor_), connections_(reactor_), thread_([this] { run(); }) {}
 
     ~Thread() { thread_.join(); }
@@ -196,7 +196,7 @@ private:
         }
     }
 
-    AsioReactor reactor_;
+    EpollReactor reactor_;
     Mailbox to_home_, to_far_;
     TaskGroup connections_;
     bool stopping_ = false;
@@ -329,7 +329,7 @@ private:
     std::shared_ptr<const TlsContext> tls_;
 };
 
-IoThreads::IoThreads(AsioReactor& home, uint32_t threads) : home_(home), direct_(home) {
+IoThreads::IoThreads(EpollReactor& home, uint32_t threads) : home_(home), direct_(home) {
     ENSURE(threads > 0);
     for (uint32_t i = 0; i < threads; ++i) threads_.push_back(std::make_unique<Thread>(home));
 }

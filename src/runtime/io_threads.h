@@ -5,9 +5,9 @@
 #include <memory>
 #include <vector>
 
-#include "runtime/asio_network.h"
-#include "runtime/asio_reactor.h"
+#include "runtime/epoll_reactor.h"
 #include "runtime/stream.h"
+#include "runtime/tcp_network.h"
 
 namespace polis::runtime {
 
@@ -20,7 +20,7 @@ namespace polis::runtime {
 class IoThreads : public Network {
 public:
     /// `threads`: 1 or more.
-    IoThreads(AsioReactor& home, uint32_t threads);
+    IoThreads(EpollReactor& home, uint32_t threads);
     /// Waits until what was written has been delivered to the sockets, or for a second, and ends the threads.
     ~IoThreads() override;
 
@@ -39,8 +39,8 @@ private:
 
     Thread& least_busy();
 
-    AsioReactor& home_;
-    AsioNetwork direct_;
+    EpollReactor& home_;
+    TcpNetwork direct_;
     std::vector<std::unique_ptr<Thread>> threads_;
 };
 

@@ -6,10 +6,10 @@
 #include <numeric>
 #include <vector>
 
-#include "runtime/asio_network.h"
 #include "runtime/mailbox.h"
 #include "runtime/stream_testing.h"
 #include "runtime/task_group.h"
+#include "runtime/tcp_network.h"
 #include "runtime/wait.h"
 
 namespace polis::runtime {
@@ -27,7 +27,7 @@ Task<std::vector<Pair>> connect_pairs(Network& network, Listener& listener, size
 }
 
 TEST(IoThreads, GivesAConnectionToTheThreadWithTheFewest) {
-    AsioReactor reactor;
+    EpollReactor reactor;
     IoThreads network(reactor, 3);
     const auto listener = network.listen({"127.0.0.1", 0}, nullptr);
     auto pairs = run(reactor, connect_pairs(network, **listener, 7));
@@ -41,7 +41,7 @@ TEST(IoThreads, GivesAConnectionToTheThreadWithTheFewest) {
 }
 
 TEST(IoThreads, ManyConnectionsKeepTheirOctetsApart) {
-    AsioReactor reactor;
+    EpollReactor reactor;
     IoThreads network(reactor, 3);
     const auto listener = network.listen({"127.0.0.1", 0}, nullptr);
     auto pairs = run(reactor, connect_pairs(network, **listener, 20));
@@ -66,8 +66,8 @@ TEST(IoThreads, ManyConnectionsKeepTheirOctetsApart) {
 }
 
 TEST(IoThreads, DeliversWhatWasWrittenBeforeItEnds) {
-    AsioReactor reactor;
-    AsioNetwork clients(reactor);
+    EpollReactor reactor;
+    TcpNetwork clients(reactor);
     const std::string octets = pattern(100'000);
     std::unique_ptr<Stream> client;
     {
@@ -91,8 +91,8 @@ protected:
         if (pair) pair_ = *std::move(pair);
     }
 
-    AsioReactor reactor_;
-    AsioNetwork clients_{reactor_};
+    EpollReactor reactor_;
+    TcpNetwork clients_{reactor_};
     IoThreads network_{reactor_, 1};
     Pair pair_;
 };
@@ -134,8 +134,8 @@ TEST_F(OneIoThread, WriterOfAnAcceptedStreamWaitsWhileThePeerDoesNotRead) {
 }
 
 TEST(Mailbox, RunsATurnsWorkInOrderOnTheOtherReactor) {
-    AsioReactor here;
-    AsioReactor there;
+    EpollReactor here;
+    EpollReactor there;
     Mailbox mailbox(here, there);
     std::vector<int> order;
     for (int i = 0; i < 5; ++i) mailbox.put([&order, i] { order.push_back(i); });

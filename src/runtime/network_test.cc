@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/log.h"
-#include "runtime/asio_reactor.h"
+#include "runtime/epoll_reactor.h"
 #include "runtime/network_testing.h"
 #include "runtime/stream_testing.h"
 #include "runtime/task_group.h"
@@ -37,7 +37,7 @@ protected:
         return *std::move(pair);
     }
 
-    AsioReactor reactor_;
+    EpollReactor reactor_;
     std::unique_ptr<Network> made_network_ = make_network(GetParam(), reactor_);
     Network& network_ = *made_network_;
 };
@@ -85,6 +85,24 @@ TEST_P(TcpNetwork, WriterWaitsWhileTheReaderDoesNotRead) {
     EXPECT_EQ(group.running(), 1u);
     EXPECT_TRUE(run(reactor_, read_exactly(*server, big.size())).value() == big);
     EXPECT_TRUE(run(reactor_, group.join()));
+}
+
+// On threads nothing can be written at once: all is left to write().
+TEST_P(TcpNetwork, WritesAtOnceNoMoreThanTheSocketTakes) {
+    auto [client, server] = connected();
+    const std::string big = pattern(64u << 20);
+    size_t written = 0;
+    for (size_t sent = 1; sent > 0 && written < big.size(); written += sent) {
+        const std::string_view rest = std::string_view(big).substr(written);
+        const std::string_view parts[] = {rest.substr(0, 10), rest.substr(10)};
+        sent = server->try_write(parts).value_or(0);
+    }
+    EXPECT_LT(written, big.size());
+    EXPECT_EQ(written > 10, GetParam() == Sockets::OnTheReactor);
+    if (written > 0) {
+        EXPECT_TRUE(run(reactor_, read_exactly(*client, written)).value() == big.substr(0, written));
+    }
+    EXPECT_EQ(server->try_write({}).value(), 0u);
 }
 
 TEST_P(TcpNetwork, CancelledReadLeavesTheStreamUsable) {

@@ -6,8 +6,8 @@
 #include <memory>
 #include <string>
 
-#include "runtime/asio_network.h"
 #include "runtime/io_threads.h"
+#include "runtime/tcp_network.h"
 
 namespace polis::runtime::testing {
 
@@ -17,8 +17,8 @@ inline std::string name_of(const ::testing::TestParamInfo<Sockets>& sockets) {
     return sockets.param == Sockets::OnTheReactor ? "OnTheReactor" : "OnThreads";
 }
 
-inline std::unique_ptr<Network> make_network(Sockets sockets, AsioReactor& reactor) {
-    if (sockets == Sockets::OnTheReactor) return std::make_unique<AsioNetwork>(reactor);
+inline std::unique_ptr<Network> make_network(Sockets sockets, EpollReactor& reactor) {
+    if (sockets == Sockets::OnTheReactor) return std::make_unique<TcpNetwork>(reactor);
     return std::make_unique<IoThreads>(reactor, 2);
 }
 

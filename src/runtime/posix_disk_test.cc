@@ -8,7 +8,7 @@
 #include <fstream>
 #include <iterator>
 
-#include "runtime/asio_reactor.h"
+#include "runtime/epoll_reactor.h"
 
 namespace polis::runtime {
 namespace {
@@ -33,7 +33,7 @@ protected:
     std::unique_ptr<File> make(const std::string& path) { return wait(disk_->open(path, OpenMode::Create)).value(); }
 
     std::string root_;
-    AsioReactor reactor_;
+    EpollReactor reactor_;
     std::unique_ptr<PosixDisk> disk_;
 };
 
@@ -159,7 +159,7 @@ TEST_F(PosixDiskTest, EndsTheProcessWhenASyncFails) {
     ASSERT_EQ(::system(("mkfifo " + root_ + "/pipe").c_str()), 0);
     EXPECT_DEATH(
         {
-            AsioReactor reactor;
+            EpollReactor reactor;
             const auto disk = PosixDisk::open_root(root_, {}).value();
             TaskGroup group(reactor);
             const auto sync = [](Disk& on) -> Task<void> {

@@ -1,4 +1,4 @@
-// Reactor: one thread's loop. Runs coroutines, timers and what other threads post. Asio behind it in production, an
+// Reactor: one thread's loop. Runs coroutines, timers and what other threads post. epoll behind it in production, an
 // event heap in the simulator.
 #pragma once
 
@@ -17,7 +17,7 @@ public:
     virtual void turn_end() = 0;
 
 private:
-    friend class AsioReactor;
+    friend class EpollReactor;
     bool is_asked_for_ = false;  // Waits in its reactor's list. There may be a hook a connection: no search tells this.
 };
 

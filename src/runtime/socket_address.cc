@@ -79,12 +79,12 @@ struct Resolver::Lookup {
 // The mutex makes "the resolver is gone" and "post the answer" exclude each other.
 struct Resolver::Shared {
     std::mutex mutex;
-    AsioReactor* reactor;  // Null once the resolver is gone. Under the mutex.
-    size_t running = 0;    // Look-ups that have a thread. Of the reactor.
-    Signal thread_ended;   // Of the reactor.
+    EpollReactor* reactor;  // Null once the resolver is gone. Under the mutex.
+    size_t running = 0;     // Look-ups that have a thread. Of the reactor.
+    Signal thread_ended;    // Of the reactor.
 };
 
-Resolver::Resolver(AsioReactor& reactor) : shared_(std::make_shared<Shared>()) { shared_->reactor = &reactor; }
+Resolver::Resolver(EpollReactor& reactor) : shared_(std::make_shared<Shared>()) { shared_->reactor = &reactor; }
 
 Resolver::~Resolver() {
     const std::scoped_lock lock(shared_->mutex);

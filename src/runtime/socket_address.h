@@ -8,7 +8,7 @@
 #include <memory>
 #include <vector>
 
-#include "runtime/asio_reactor.h"
+#include "runtime/epoll_reactor.h"
 #include "runtime/stream.h"
 #include "runtime/wait.h"
 
@@ -41,7 +41,7 @@ Result<SocketAddress> numeric_address(const Address& address);
 /// answer. At most `threads_max` at a time; further look-ups wait.
 class Resolver {
 public:
-    explicit Resolver(AsioReactor& reactor);
+    explicit Resolver(EpollReactor& reactor);
     ~Resolver();
 
     /// As look_up, off the reactor. Cancelled at once; the system's look-up then goes on unheeded.

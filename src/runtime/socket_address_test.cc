@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 #include <pthread.h>
 
-#include "runtime/asio_reactor.h"
+#include "runtime/epoll_reactor.h"
 
 namespace polis::runtime {
 namespace {
@@ -32,7 +32,7 @@ private:
 };
 
 TEST(Resolver, FailsLookUpsForWhichThereIsNoThreadAndWorksAgainAfterwards) {
-    AsioReactor reactor;
+    EpollReactor reactor;
     Resolver resolver(reactor);
     {
         const NoThreads none;

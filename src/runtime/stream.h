@@ -67,6 +67,11 @@ public:
     virtual void close() = 0;
 
     virtual const Peer& peer() const = 0;
+
+    /// Writes what can be written at once and returns how many octets that were, possibly none: for those who can keep the rest
+    /// for a `write` of theirs, and so spare themselves a task for most of what they send. REQUIRES: no write under way.
+    /// Errors: Io.
+    virtual Result<size_t> try_write([[maybe_unused]] std::span<const std::string_view> parts) { return size_t{0}; }
 };
 
 /// Key material and rules of one side of TLS. Files are PEM. Reload: make a new one and hand it to `Listener::set_tls`;

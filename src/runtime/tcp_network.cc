@@ -1,4 +1,4 @@
-#include "runtime/asio_network.h"
+#include "runtime/tcp_network.h"
 
 #include <utility>
 
@@ -14,7 +14,7 @@ constexpr auto attempt_time_max = std::chrono::seconds(2);  // For each address 
 
 class TcpListener : public Listener {
 public:
-    TcpListener(AsioReactor& reactor, std::unique_ptr<TcpPort> port, std::shared_ptr<const TlsContext> tls)
+    TcpListener(EpollReactor& reactor, std::unique_ptr<TcpPort> port, std::shared_ptr<const TlsContext> tls)
         : reactor_(reactor), port_(std::move(port)), tls_(std::move(tls)) {}
 
     Task<std::unique_ptr<Stream>> accept() override {
@@ -26,17 +26,17 @@ public:
     Address address() const override { return port_->address(); }
 
 private:
-    AsioReactor& reactor_;
+    EpollReactor& reactor_;
     std::unique_ptr<TcpPort> port_;
     std::shared_ptr<const TlsContext> tls_;
 };
 
-Task<std::unique_ptr<Stream>> connect_to(AsioReactor& reactor, SocketAddress to, std::string name) {
+Task<std::unique_ptr<Stream>> connect_to(EpollReactor& reactor, SocketAddress to, std::string name) {
     CO_LET(const ConnectedSocket socket, co_await connect_socket(reactor, to, std::move(name)));
     co_return make_tcp_stream(reactor, socket.descriptor, socket.peer);
 }
 
-Task<std::unique_ptr<Stream>> connect_to_first(AsioReactor& reactor, std::vector<SocketAddress> addresses,
+Task<std::unique_ptr<Stream>> connect_to_first(EpollReactor& reactor, std::vector<SocketAddress> addresses,
                                                std::string name) {
     ENSURE(!addresses.empty());
     for (size_t i = 0; i + 1 < addresses.size(); ++i) {
@@ -50,14 +50,14 @@ Task<std::unique_ptr<Stream>> connect_to_first(AsioReactor& reactor, std::vector
 
 }  // namespace
 
-Task<std::unique_ptr<Stream>> AsioNetwork::connect(Address address, std::shared_ptr<const TlsContext> tls) {
+Task<std::unique_ptr<Stream>> TcpNetwork::connect(Address address, std::shared_ptr<const TlsContext> tls) {
     CO_LET(std::vector<SocketAddress> found, co_await resolver_.resolve(address));
     CO_LET(auto stream, co_await connect_to_first(reactor_, std::move(found), to_string(address)));
     if (!tls) co_return stream;
     co_return co_await tls_connect(std::move(stream), std::move(tls), address.host);
 }
 
-Result<std::unique_ptr<Listener>> AsioNetwork::listen(Address address, std::shared_ptr<const TlsContext> tls) {
+Result<std::unique_ptr<Listener>> TcpNetwork::listen(Address address, std::shared_ptr<const TlsContext> tls) {
     LET(auto port, TcpPort::open(reactor_, address));
     return std::make_unique<TcpListener>(reactor_, std::move(port), std::move(tls));
 }

@@ -1,24 +1,24 @@
-// AsioNetwork: the real network: TCP over one reactor, with TLS on top where asked for.
+// TcpNetwork: the real network: TCP over one reactor, with TLS on top where asked for.
 #pragma once
 
 #include <memory>
 
-#include "runtime/asio_reactor.h"
+#include "runtime/epoll_reactor.h"
 #include "runtime/socket_address.h"
 #include "runtime/stream.h"
 
 namespace polis::runtime {
 
 /// REQUIRES: `reactor` outlives it and everything it makes.
-class AsioNetwork : public Network {
+class TcpNetwork : public Network {
 public:
-    explicit AsioNetwork(AsioReactor& reactor) : reactor_(reactor), resolver_(reactor) {}
+    explicit TcpNetwork(EpollReactor& reactor) : reactor_(reactor), resolver_(reactor) {}
 
     Task<std::unique_ptr<Stream>> connect(Address address, std::shared_ptr<const TlsContext> tls) override;
     Result<std::unique_ptr<Listener>> listen(Address address, std::shared_ptr<const TlsContext> tls) override;
 
 private:
-    AsioReactor& reactor_;
+    EpollReactor& reactor_;
     Resolver resolver_;
 };
 

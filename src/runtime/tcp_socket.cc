@@ -3,13 +3,12 @@
 #include <netinet/tcp.h>
 #include <unistd.h>
 
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/posix/stream_descriptor.hpp>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
 #include "base/log.h"
+#include "runtime/descriptor.h"
 #include "runtime/tcp_stream.h"
 #include "runtime/tls.h"
 #include "runtime/wait.h"
@@ -17,53 +16,15 @@
 namespace polis::runtime {
 namespace {
 
-using Descriptor = boost::asio::posix::basic_stream_descriptor<boost::asio::io_context::executor_type>;
-
-constexpr int backlog = 4096;                // Cut by the kernel to net.core.somaxconn.
-constexpr uint32_t direct_accepts_max = 64;  // In a row, before other events get their turn.
+constexpr int backlog = 4096;  // Cut by the kernel to net.core.somaxconn.
 constexpr auto descriptors_pause = std::chrono::milliseconds(100);
 
 std::string explain(const std::string& what, int error) { return what + ": " + std::strerror(error); }
 
-// Waits until `descriptor` is ready for reading or writing. Ends through Asio's handler even if cancelled, see
-// tcp_stream.cc.
-class Readiness : public Wait {
+class ListeningPort : public TcpPort {
 public:
-    Readiness(AsioReactor& reactor, Descriptor& descriptor, Descriptor::wait_type kind)
-        : reactor_(reactor), descriptor_(descriptor), kind_(kind) {}
-
-    bool await_ready() const noexcept { return false; }
-    template <TaskPromise P>
-    bool await_suspend(std::coroutine_handle<P> self) {
-        scope_ = self.promise().context.scope;
-        if (scope_->canceled()) return false;
-        scope_->add(*this);
-        descriptor_.async_wait(kind_, [this, self](const boost::system::error_code&) {
-            unlink();
-            reactor_.schedule(self);
-        });
-        return true;
-    }
-    Result<void> await_resume() {
-        if (scope_->canceled()) return std::unexpected(scope_->error());
-        return {};
-    }
-    void cancel() override {
-        boost::system::error_code ignored;
-        descriptor_.cancel(ignored);
-    }
-
-private:
-    AsioReactor& reactor_;
-    Descriptor& descriptor_;
-    Descriptor::wait_type kind_;
-    Scope* scope_ = nullptr;
-};
-
-class AsioPort : public TcpPort {
-public:
-    AsioPort(AsioReactor& reactor, int socket, Address address)
-        : reactor_(reactor), socket_(reactor.io_context(), socket), address_(std::move(address)) {}
+    ListeningPort(EpollReactor& reactor, int socket, Address address)
+        : socket_(reactor, socket), address_(std::move(address)) {}
 
     Task<ConnectedSocket> accept() override;
     const Address& address() const override { return address_; }
@@ -71,40 +32,34 @@ public:
 private:
     Task<void> outlast(int error);
 
-    AsioReactor& reactor_;
     Descriptor socket_;
     Address address_;
-    uint32_t direct_accepts_ = 0;
     bool starved_ = false;  // Of descriptors or memory; logged once until it ends.
 };
 
-Task<ConnectedSocket> AsioPort::accept() {
+Task<ConnectedSocket> ListeningPort::accept() {
     for (;;) {
-        if (direct_accepts_ < direct_accepts_max) {
-            ++direct_accepts_;
-            ConnectedSocket accepted;
-            SocketAddress& peer = accepted.peer;
-            accepted.descriptor =
-                ::accept4(socket_.native_handle(), &peer.any, &peer.bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
-            const int error = errno;
-            if (accepted.descriptor >= 0) {
-                if (std::exchange(starved_, false)) log::info("accept_resumed", {"listener", to_string(address_)});
-                if (peer.is_loopback()) set_loopback_options(accepted.descriptor);
-                co_return accepted;
-            }
-            if (error != EAGAIN) {
-                CO_TRY(co_await outlast(error));
-                continue;
-            }
+        CO_TRY(co_await socket_.readable());
+        ConnectedSocket accepted;
+        SocketAddress& peer = accepted.peer;
+        accepted.descriptor = ::accept4(socket_.number(), &peer.any, &peer.bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        const int error = errno;
+        if (accepted.descriptor >= 0) {
+            if (std::exchange(starved_, false)) log::info("accept_resumed", {"listener", to_string(address_)});
+            if (peer.is_loopback()) set_loopback_options(accepted.descriptor);
+            co_return accepted;
         }
-        direct_accepts_ = 0;
-        CO_TRY(co_await Readiness(reactor_, socket_, Descriptor::wait_read));
+        if (error == EAGAIN) {
+            socket_.read_nothing();
+        } else {
+            CO_TRY(co_await outlast(error));
+        }
     }
 }
 
 // Without descriptors or memory the waiting connection stays in the backlog, and trying at once would spin. All other
 // errors are those of one connection (accept(2) lists them): on to the next.
-Task<void> AsioPort::outlast(int error) {
+Task<void> ListeningPort::outlast(int error) {
     if (error != EMFILE && error != ENFILE && error != ENOBUFS && error != ENOMEM) co_return done();
     if (!std::exchange(starved_, true)) {
         log::warn("accept_starved", {"listener", to_string(address_)}, {"why", std::strerror(error)});
@@ -143,23 +98,25 @@ Address local_address(int socket) {
 
 }  // namespace
 
-Result<std::unique_ptr<TcpPort>> TcpPort::open(AsioReactor& reactor, const Address& address) {
+Result<std::unique_ptr<TcpPort>> TcpPort::open(EpollReactor& reactor, const Address& address) {
     const std::string name = to_string(address);
     const auto found = look_up(address);
     if (!found) return fail(Code::Invalid, "cannot listen on " + name + ": " + found.error().what);
     LET(const int socket, open_port(found->front(), name));
-    return std::make_unique<AsioPort>(reactor, socket, local_address(socket));
+    return std::make_unique<ListeningPort>(reactor, socket, local_address(socket));
 }
 
-Task<ConnectedSocket> connect_socket(AsioReactor& reactor, SocketAddress to, std::string name) {
+Task<ConnectedSocket> connect_socket(EpollReactor& reactor, SocketAddress to, std::string name) {
     const int socket = ::socket(to.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (socket < 0) co_return fail(Code::Unavailable, explain("cannot open a socket for " + name, errno));
-    Descriptor descriptor(reactor.io_context(), socket);  // Owns the socket until it is connected.
     set_tcp_options(socket);
     if (to.is_loopback()) set_loopback_options(socket);
-    if (::connect(socket, &to.any, to.bytes) != 0) {
-        if (errno != EINPROGRESS) co_return fail(Code::Unavailable, explain("cannot connect to " + name, errno));
-        CO_TRY(co_await Readiness(reactor, descriptor, Descriptor::wait_write));
+    const int begun = ::connect(socket, &to.any, to.bytes) == 0 ? 0 : errno;
+    Descriptor descriptor(reactor, socket);  // Owns the socket until it is connected.
+    if (begun != 0) {
+        if (begun != EINPROGRESS) co_return fail(Code::Unavailable, explain("cannot connect to " + name, begun));
+        descriptor.wrote_nothing();
+        CO_TRY(co_await descriptor.writable());
         int error = 0;
         socklen_t bytes = sizeof(error);
         ENSURE(::getsockopt(socket, SOL_SOCKET, SO_ERROR, &error, &bytes) == 0);
@@ -168,7 +125,7 @@ Task<ConnectedSocket> connect_socket(AsioReactor& reactor, SocketAddress to, std
     co_return ConnectedSocket{descriptor.release(), to};
 }
 
-std::unique_ptr<Stream> make_server_stream(AsioReactor& reactor, const ConnectedSocket& socket,
+std::unique_ptr<Stream> make_server_stream(EpollReactor& reactor, const ConnectedSocket& socket,
                                            std::shared_ptr<const TlsContext> tls) {
     auto stream = make_tcp_stream(reactor, socket.descriptor, socket.peer);
     if (!tls) return stream;

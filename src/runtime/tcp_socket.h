@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "runtime/asio_reactor.h"
+#include "runtime/epoll_reactor.h"
 #include "runtime/socket_address.h"
 #include "runtime/stream.h"
 
@@ -22,7 +22,7 @@ public:
     virtual ~TcpPort() = default;
 
     /// Errors: those of Network::listen.
-    static Result<std::unique_ptr<TcpPort>> open(AsioReactor& reactor, const Address& address);
+    static Result<std::unique_ptr<TcpPort>> open(EpollReactor& reactor, const Address& address);
 
     /// The next connection, as Listener::accept says.
     virtual Task<ConnectedSocket> accept() = 0;
@@ -32,10 +32,10 @@ public:
 };
 
 /// The server's end of an accepted connection; with TLS if `tls` is not null, its handshake not done yet.
-std::unique_ptr<Stream> make_server_stream(AsioReactor& reactor, const ConnectedSocket& socket,
+std::unique_ptr<Stream> make_server_stream(EpollReactor& reactor, const ConnectedSocket& socket,
                                            std::shared_ptr<const TlsContext> tls);
 
 /// Connects to `to`; `name` is for messages. Errors: Unavailable; the scope's, if cancelled.
-Task<ConnectedSocket> connect_socket(AsioReactor& reactor, SocketAddress to, std::string name);
+Task<ConnectedSocket> connect_socket(EpollReactor& reactor, SocketAddress to, std::string name);
 
 }  // namespace polis::runtime

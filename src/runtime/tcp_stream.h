@@ -3,14 +3,14 @@
 
 #include <memory>
 
-#include "runtime/asio_reactor.h"
+#include "runtime/epoll_reactor.h"
 #include "runtime/socket_address.h"
 #include "runtime/stream.h"
 
 namespace polis::runtime {
 
 /// Takes over a connected, non-blocking socket.
-std::unique_ptr<Stream> make_tcp_stream(AsioReactor& reactor, int socket, const SocketAddress& peer);
+std::unique_ptr<Stream> make_tcp_stream(EpollReactor& reactor, int socket, const SocketAddress& peer);
 
 /// Options of every connection of ours: no delay, keep-alive. Accepted sockets inherit them from the listening one.
 void set_tcp_options(int socket);

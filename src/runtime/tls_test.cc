@@ -15,7 +15,7 @@
 #include <optional>
 #include <thread>
 
-#include "runtime/asio_reactor.h"
+#include "runtime/epoll_reactor.h"
 #include "runtime/network_testing.h"
 #include "runtime/stream_testing.h"
 #include "runtime/wait.h"
@@ -153,7 +153,7 @@ protected:
     std::unique_ptr<Certificate> ca_ = issuer_.issue({.name = "ca"});
     std::unique_ptr<Certificate> server_ =
         issuer_.issue({.name = "server", .alternatives = "DNS:node.example,IP:127.0.0.1", .by = ca_.get()});
-    AsioReactor reactor_;
+    EpollReactor reactor_;
     std::unique_ptr<Network> made_network_ = make_network(GetParam(), reactor_);
     Network& network_ = *made_network_;
 };

@@ -6,7 +6,7 @@
 #include <filesystem>
 #include <memory>
 
-#include "runtime/asio_reactor.h"
+#include "runtime/epoll_reactor.h"
 #include "runtime/posix_disk.h"
 #include "storage/wal/wal.h"
 #include "storage/wal/wal_fixture.h"
@@ -33,7 +33,7 @@ public:
         std::filesystem::remove_all(root_);
     }
 
-    runtime::AsioReactor reactor;
+    runtime::EpollReactor reactor;
     std::unique_ptr<Wal> wal;
 
 private:

@@ -33,7 +33,7 @@ EVERYWHERE = {
 }
 ELSEWHERE = {
     r'\b(std::)?(printf|putchar)\s*\(': (('src/cli/*',), 'base/log.h'),
-    r'#\s*include\s*<boost/asio': (('src/runtime/*',), 'Asio is named only in src/runtime'),
+    r'#\s*include\s*<sys/epoll': (('src/runtime/*',), 'epoll is named only in src/runtime'),
     r'#\s*include\s*<rocksdb/': (('src/storage/kv/*',), 'RocksDB is named only in src/storage/kv'),
     # The real gRPC client lives in real time: there is nothing else to wait on.
     r'\bthis_thread::sleep_|\busleep\s*\(': (('src/rpc/interop_test.cc',), 'a Timer of the runtime'),
