@@ -181,7 +181,7 @@ void Http2Connection::dispatch_grpc() {
         answer_trailers_only(*this, head_.stream, {code, std::move(why), {}});
     };
     if (head_.method.view() != "POST") return refuse(405);
-    MethodEntry* const method = service_.methods.find(head_.path.view());
+    MethodEntry* const method = find_method(head_.path.view());
     if (!method) return answer_trailers_only(*this, head_.stream, service_.methods.unknown(head_.path.view()));
 
     GrpcRequest request;
@@ -200,6 +200,13 @@ void Http2Connection::dispatch_grpc() {
     request.fields = std::move(head_.fields);
     auto* call = new GrpcCall(*this, head_.stream, *method, std::move(request), service_.options, service_.deadlines);
     (void)nghttp2_session_set_stream_user_data(raw(), head_.stream, call);
+}
+
+MethodEntry* Http2Connection::find_method(std::string_view path) {
+    if (recent_method_ && recent_method_->name == path) return recent_method_;
+    MethodEntry* const method = service_.methods.find(path);
+    if (method) recent_method_ = method;
+    return method;
 }
 
 void Http2Connection::dispatch_http(bool ended) {

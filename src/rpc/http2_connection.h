@@ -46,6 +46,7 @@ private:
     void end_of_body(int32_t id);
     void dispatch(bool ended);
     void dispatch_grpc();
+    MethodEntry* find_method(std::string_view path);
     void dispatch_http(bool ended);
     void refuse(int http_status);
     void send_ping(uint64_t payload);
@@ -54,6 +55,7 @@ private:
     FloodGuard guard_;
     PingPolice police_;
     RequestHead head_;
+    MethodEntry* recent_method_ = nullptr;  // Of the last call: most clients call one and the same again and again.
     const Instant opened_at_;
     Instant received_at_;          // When octets were last seen to have come, to the accuracy of ticks.
     uint64_t received_bytes_ = 0;  // As of then.

@@ -200,9 +200,24 @@ void Http2Session::wake() {
     reactor_.at_turn_end(*this);
 }
 
+void Http2Session::wake_to_send() {
+    if (hooked_ || feeding_) return;  // It will be looked at.
+    if (nghttp2_session_want_write(session_) != 0) wake();
+}
+
+// Most of what is sent leaves here, in one system call and without a task. The writer is for what the transport does not take
+// at once, and for the end.
 void Http2Session::turn_end() {
     hooked_ = false;
-    if (writer_) writer_->complete({});
+    if (!writer_) return;  // It is at work and looks for more before it sleeps.
+    fill_outbox();
+    if (!outbox_.empty()) {
+        // An error is told by the writer, whose own attempt fails likewise.
+        const size_t sent = transport_.try_write(outbox_.parts()).value_or(0);
+        bytes_sent_ += sent;
+        outbox_.drop(sent);
+    }
+    if (!outbox_.empty() || nghttp2_session_want_write(session_) != 0 || is_over()) writer_->complete({});
 }
 
 runtime::Task<void> Http2Session::write_until_ended() {
@@ -251,10 +266,9 @@ void Http2Session::fill_outbox() {
     }
 }
 
-bool Http2Session::finished() const {
-    const bool wants_write = nghttp2_session_want_write(session_) != 0;
-    return !wants_write && (ended_ || nghttp2_session_want_read(session_) == 0);
-}
+bool Http2Session::finished() const { return nghttp2_session_want_write(session_) == 0 && is_over(); }
+
+bool Http2Session::is_over() const { return ended_ || nghttp2_session_want_read(session_) == 0; }
 
 runtime::Task<void> Http2Session::read_loop(std::string received) {
     const runtime::Context here = co_await runtime::this_context();
@@ -300,9 +314,11 @@ runtime::Task<void> Http2Session::read_while_unchanged() {
 }
 
 Result<void> Http2Session::feed(std::string_view octets) {
+    feeding_ = true;
     const ssize_t taken =
         nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(octets.data()), octets.size());
-    wake();
+    feeding_ = false;
+    wake_to_send();
     if (abuse_error_ != 0) {
         terminate(abuse_error_, abuse_text_);
         return fail(Code::Invalid, std::string(abuse_text_));
@@ -390,7 +406,7 @@ void Http2Session::release(size_t bytes) {
 void Http2Session::return_credit() {
     if (unreturned_bytes_ == 0 || held_bytes_ > held_bytes_max_) return;
     (void)nghttp2_session_consume_connection(session_, std::exchange(unreturned_bytes_, 0));
-    wake();
+    wake_to_send();
 }
 
 void Http2Session::end_streams() {

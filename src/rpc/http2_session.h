@@ -84,6 +84,8 @@ public:
 
     /// There may be something to send: looks at the end of this turn.
     void wake();
+    /// The same, but only if nghttp2 has something; for what seldom leads to a frame.
+    void wake_to_send();
 
     /// GOAWAY with `error` and debugging `text`; the connection is closed once that is sent. Not within an nghttp2 callback.
     void terminate(uint32_t error, std::string_view text);
@@ -151,6 +153,7 @@ private:
     void end_streams();
     void return_credit();
     bool finished() const;
+    bool is_over() const;
 
     runtime::Reactor& reactor_;
     runtime::Stream& transport_;
@@ -167,6 +170,7 @@ private:
     runtime::Scope* reading_ = nullptr;                   // Of the read under way; cancelled to change its buffer.
     runtime::Completion<void> written_;                   // Completed when the writer has ended.
     bool hooked_ = false;
+    bool feeding_ = false;  // Within nghttp2's callbacks for what was received.
     bool writing_ = false;
     bool draining_ = false;
     bool ended_ = false;  // The session takes no more octets.

@@ -148,7 +148,7 @@ void Http2Stream::release(size_t bytes) {
 void Http2Stream::consume(size_t bytes) {
     if (closed_ || bytes == 0) return;
     (void)nghttp2_session_consume_stream(session_->raw(), id_, bytes);
-    session_->wake();
+    session_->wake_to_send();
 }
 
 }  // namespace polis::rpc

@@ -16,7 +16,7 @@ constexpr size_t body_reserve_bytes = 64u << 10;
 }  // namespace
 
 void MessageReader::feed(std::string_view octets) {
-    if (error_) return;
+    if (error_ || discarded_) return;
     if (!complete_) octets.remove_prefix(parse(octets));
     if (complete_ && !octets.empty()) backlog_.append(octets);
 }
@@ -97,10 +97,16 @@ void MessageReader::complete() {
 }
 
 void MessageReader::refuse(StatusCode code, std::string why) {
+    discard();
     error_ = Status{code, std::move(why), {}};
+}
+
+void MessageReader::discard() {
+    discarded_ = true;
     complete_ = false;
-    body_ = {};
-    backlog_ = {};
+    // Every call ends with this, and most have nothing left.
+    if (!body_.empty()) body_ = {};
+    if (!backlog_.empty()) backlog_ = {};
     backlog_offset_ = 0;
 }
 

@@ -42,8 +42,8 @@ public:
     size_t backlog_bytes() const { return backlog_.size() - backlog_offset_; }
     /// Octets of the message being assembled, or waiting to be popped.
     size_t assembled_bytes() const { return body_.size(); }
-    /// Forgets everything; what comes is dropped.
-    void discard() { refuse(StatusCode::Cancelled, {}); }
+    /// Forgets everything; what comes is dropped. Nothing is ready any more.
+    void discard();
 
 private:
     static constexpr size_t prefix_bytes = 5;
@@ -57,6 +57,7 @@ private:
     uint32_t message_bytes_max_;
     Encoding encoding_;
     bool complete_ = false;  // body_ is a whole message, not popped yet.
+    bool discarded_ = false;
     uint8_t prefix_size_ = 0;
     std::array<char, prefix_bytes> prefix_{};
     uint32_t body_bytes_ = 0;  // As the prefix says; at most message_bytes_max_.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/ensure.h"
 
 namespace polis::rpc {
 
@@ -27,7 +28,7 @@ public:
     size_t bytes() const { return bytes_; }
     bool empty() const { return bytes_ == 0; }
 
-    /// What has been appended, in order; valid until the next change.
+    /// What has been appended and not dropped, in order; valid until the next change.
     std::span<const std::string_view> parts() {
         parts_.clear();
         size_t begin = 0;
@@ -37,13 +38,27 @@ public:
             begin = shared.at;
         }
         if (copied_.size() > begin) parts_.push_back(std::string_view(copied_).substr(begin));
-        return parts_;
+
+        size_t first = 0;
+        size_t dropped = dropped_bytes_;
+        while (first < parts_.size() && dropped >= parts_[first].size()) dropped -= parts_[first++].size();
+        if (dropped > 0) parts_[first].remove_prefix(dropped);
+        return std::span(parts_).subspan(first);
+    }
+
+    /// The first `count` octets have been sent. REQUIRES: there are so many.
+    void drop(size_t count) {
+        ENSURE(count <= bytes_);
+        bytes_ -= count;
+        dropped_bytes_ += count;
+        if (bytes_ == 0) clear();
     }
 
     void clear() {
         copied_.clear();
         shared_.clear();
         bytes_ = 0;
+        dropped_bytes_ = 0;
     }
 
     /// Gives memory back; for connections that fell idle. REQUIRES: empty().
@@ -64,6 +79,7 @@ private:
     std::vector<Shared> shared_;
     std::vector<std::string_view> parts_;
     size_t bytes_ = 0;
+    size_t dropped_bytes_ = 0;  // In front of them.
 };
 
 }  // namespace polis::rpc

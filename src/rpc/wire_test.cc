@@ -7,6 +7,7 @@
 #include "rpc/flood_guard.h"
 #include "rpc/http_target.h"
 #include "rpc/message_reader.h"
+#include "rpc/outbox.h"
 #include "rpc/send_queue.h"
 #include "rpc/server.h"
 
@@ -128,6 +129,37 @@ TEST(MessageReader, BoundsWhatAMessageUnpacksTo) {
     EXPECT_EQ(reader.pop(), "small");
     reader.feed(message(gzip(std::string(1001, 'x')), 1));
     EXPECT_EQ(reader.error()->code, StatusCode::ResourceExhausted);
+}
+
+std::string text_of(Outbox& outbox) {
+    std::string text;
+    for (const std::string_view part : outbox.parts()) text += part;
+    return text;
+}
+
+// Small pieces are copied together and large ones shared: what is left after each number of sent octets must be the same.
+TEST(Outbox, GivesWhatIsNotDropped) {
+    const std::string large(5000, 'L');
+    const std::string whole = "head" + large + "middle" + large + "tail";
+    for (size_t dropped = 0; dropped <= whole.size(); dropped += dropped < 20 ? 1 : 613) {
+        Outbox outbox;
+        outbox.append("head");
+        outbox.append(Bytes::copy(large));
+        outbox.append(Bytes::copy("middle"));
+        outbox.append(Bytes::copy(large));
+        outbox.append("tail");
+        outbox.drop(dropped);
+        EXPECT_EQ(outbox.bytes(), whole.size() - dropped);
+        EXPECT_TRUE(text_of(outbox) == whole.substr(dropped)) << dropped;
+        const size_t rest = outbox.bytes();
+        outbox.append("more");
+        outbox.drop(rest);
+        EXPECT_EQ(text_of(outbox), "more");
+        outbox.drop(4);
+        EXPECT_TRUE(outbox.empty());
+        outbox.append("new");
+        EXPECT_EQ(text_of(outbox), "new");
+    }
 }
 
 TEST(SendQueue, GivesPrefixesAndBodiesForEverySplit) {
