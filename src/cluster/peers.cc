@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/log.h"
+#include "runtime/idle_timer.h"
 
 namespace polis::cluster {
 namespace {
@@ -308,13 +309,18 @@ runtime::Task<Hello> Peers::greet(runtime::Stream& stream) {
 runtime::Task<void> Peers::read_frames(const Session& session) {
     const uint32_t bytes_max = session.is_stranger() ? stranger_frame_bytes_max : frame_bytes_max;
     const NodeId from = session.is_stranger() ? NodeId::Nobody : session.hello.from;
+    const runtime::Context here = co_await runtime::this_context();
+    runtime::Scope listening(*here.scope);
+    runtime::IdleTimer silence(world_.reactor, listening, options_.silence_max);
     std::string buffer;
     size_t filled = 0;
     for (;;) {
         if (buffer.size() - filled < read_bytes / 2) buffer.resize(filled + read_bytes);
-        const Instant silent_until = world_.reactor.now() + options_.silence_max;
         const auto space = std::as_writable_bytes(std::span(buffer)).subspan(filled);
-        CO_LET(const size_t count, co_await runtime::with_deadline(silent_until, session.stream->read_some(space)));
+        silence.begin();
+        Result<size_t> read = co_await runtime::in_scope(listening, session.stream->read_some(space));
+        silence.end();
+        CO_LET(const size_t count, std::move(read));
         if (count == 0) co_return runtime::done();
         filled += count;
         if (peers_.contains(from)) traffic_[from].bytes_received += count;
