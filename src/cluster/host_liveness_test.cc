@@ -63,8 +63,8 @@ TEST_P(HostLiveness, AnIdleClusterSendsNothingButSignsOfLife) {
     const Peers::Heard quiet = in_ten_idle_seconds(seed(), 1s);
     EXPECT_EQ(quiet.group_messages, 0u);
     EXPECT_EQ(quiet.others, 0u);
-    // Six ways between three nodes, each 20 a second on one connection and 1 on the other.
-    EXPECT_LE(quiet.signs_of_life, 6u * 21 * 10);
+    // Six ways between three nodes, each 20 a second on one connection and 1 on the other; of each, one more may fall into the time.
+    EXPECT_LE(quiet.signs_of_life, 6u * (21 * 10 + 2));
     EXPECT_GT(quiet.signs_of_life, 6u * 15 * 10);
     // Two groups, two followers, 20 heartbeats a second and their answers.
     EXPECT_GT(with_heartbeats.group_messages, 2u * 2 * 2 * 15 * 10);
