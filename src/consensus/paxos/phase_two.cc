@@ -136,10 +136,10 @@ void PaxosParticipant::broadcast_heartbeat(Outputs& out) {
     if (proposer_.is_held()) ask_for_promises(coming_->membership, out);
 }
 
-// Who does not take part in the membership that is coming must not learn that it was decided before enough of those who do have: it might
+// Who has no vote in the membership that is coming must not learn that it was decided before enough of those who do have: it might
 // go for good.
 LogIndex PaxosParticipant::decided_for(const AcceptorProgress& to) const {
-    if (!coming_ || coming_->in_force || coming_->membership.contains(to.node)) return decided();
+    if (!coming_ || coming_->in_force || coming_->membership.votes(to.node)) return decided();
     return std::min(decided(), coming_->slot.previous());
 }
 

@@ -14,7 +14,7 @@ void PaxosParticipant::on(const Compacted& compacted, Outputs&) {
 
 void PaxosParticipant::ask_for_snapshot(AcceptorProgress& to, Outputs& out) {
     if (now_ >= to.heard_at + options_.election_timeout) return;  // Not up: it is asked about again when it is.
-    const bool leaves = coming_ && !coming_->in_force && !coming_->membership.contains(to.node);
+    const bool leaves = coming_ && !coming_->in_force && !coming_->membership.votes(to.node);
     if (leaves) return;  // It must not learn of that yet, and our state may tell.
     to.await_snapshot();
     out.push_back(NeedSnapshot{to.node, first_to_give().previous()});
