@@ -53,9 +53,16 @@ void GroupWorld::do_output(GroupNode& node, Output output) {
         send_snapshot(node, *need);
     } else if (const auto* active = std::get_if<ConfigActive>(&output)) {
         if (active->index > node.delivered.index) violate("a membership came before the entries it follows");
-    } else if (std::holds_alternative<LeaderReady>(output)) {
-        if (!decided_.empty() && node.delivered.index.value == 0) violate("leader ready before anything was delivered");
+    } else if (const auto* leads = std::get_if<LeaderReady>(&output)) {
+        check_ready(node, *leads);
     }
+}
+
+void GroupWorld::check_ready(const GroupNode& node, const LeaderReady& ready) {
+    for (auto decided = decided_.upper_bound(node.delivered.index); decided != decided_.end(); ++decided) {
+        if (decided_by_.at(decided->first) < ready.ballot) violate("ready before all was delivered that was committed");
+    }
+    if (node.delivered.index.value == 0) violate("leader ready before anything was delivered");
 }
 
 void GroupWorld::write(GroupNode& node, const LogWrite& write) {
@@ -83,7 +90,7 @@ void GroupWorld::write(GroupNode& node, const LogWrite& write) {
     disk.hard_state = *write.hard_state;
 }
 
-// Log Matching: index and ballot tell the entry, and the one before it.
+// Index and ballot tell the entry; with Log Matching, also the one before it.
 void GroupWorld::check_chain(const GroupNode& node, const Entry& entry) {
     const LogIndex index_before = entry.index.previous();
     std::optional<Ballot> before;
@@ -94,11 +101,11 @@ void GroupWorld::check_chain(const GroupNode& node, const Entry& entry) {
     }
     const auto [link, is_new] = chain_.try_emplace({entry.index, entry.ballot}, Link{entry, before});
     if (is_new && entry.kind == EntryKind::Membership) {
-        memberships_.push_back(*decode_membership(entry.payload.view()));
+        memberships_.push_back(*decode_membership(protocol_.meant_by(entry).payload.view()));
     }
     if (is_new) return;
     if (link->second.entry != entry) violate("two entries of one index and ballot: " + text_of(entry.index));
-    if (before && link->second.before && *before != *link->second.before) {
+    if (protocol_.logs_match && before && link->second.before && *before != *link->second.before) {
         violate("logs differ before equal entries at " + text_of(entry.index));
     }
 }
@@ -117,25 +124,31 @@ void GroupWorld::deliver(GroupNode& node, const Deliver& deliver) {
 
 void GroupWorld::decide(const GroupNode& node, const Entry& entry) {
     const auto [decided, is_new] = decided_.try_emplace(entry.index, entry);
-    if (is_new) decided_by_.emplace(entry.index, node.log->status().ballot.epoch);
+    if (is_new) decided_by_.emplace(entry.index, node.log->status().ballot);
     if (decided->second != entry) {
         return violate("different entries delivered at " + text_of(entry.index));
     }
+    if (entry.index <= node.disk.start.index) return;
     const auto stored = node.disk.entries.find(entry.index);
-    const bool durable =
-        entry.index <= node.disk.start.index ||
-        (stored != node.disk.entries.end() && stored->second == entry && !node.disk.damaged.contains(entry.index));
-    if (!durable) violate("delivered before it was durable here: " + text_of(entry.index));
-    if (is_new && !held_by_majority(entry)) violate("delivered before a majority had it: " + text_of(entry.index));
+    if (stored == node.disk.entries.end() || node.disk.damaged.contains(entry.index)) {
+        return violate("delivered before it was durable here: " + text_of(entry.index));
+    }
+    const bool is_orphan = protocol_.drops_orphans && entry.kind == EntryKind::Noop && entry.payload.empty();
+    if (!is_orphan && protocol_.meant_by(stored->second) != entry)
+        violate("another is on disk: " + text_of(entry.index));
+    if (is_new && !held_by_majority(stored->second))
+        violate("delivered before a majority had it: " + text_of(entry.index));
 }
 
 bool GroupWorld::held_by_majority(const Entry& entry) const {
+    const Entry meant = protocol_.meant_by(entry);
     const auto holds = [&](NodeId id) {
         const auto node = nodes_.find(id);
         if (node == nodes_.end()) return false;
         const auto stored = node->second.disk.entries.find(entry.index);
         return entry.index <= node->second.disk.start.index ||
-               (stored != node->second.disk.entries.end() && stored->second.ballot == entry.ballot);
+               (stored != node->second.disk.entries.end() && stored->second.ballot != Ballot() &&
+                protocol_.meant_by(stored->second) == meant);
     };
     // Which membership was in force for the leader that committed it is the protocol's to know; one of them was.
     return std::any_of(memberships_.begin(), memberships_.end(),
@@ -145,8 +158,8 @@ bool GroupWorld::held_by_majority(const Entry& entry) const {
            });
 }
 
-// Election Safety, and Leader Completeness: what was committed up to some epoch is in the logs of all leaders of later ones. (A candidate
-// that hears its votes late may become the leader of an epoch that is long over; it commits nothing.)
+// Election Safety, and Leader Completeness: what was committed up to some ballot is in the logs of all leaders of later ones. (A candidate
+// that hears its votes late may become the leader of a ballot that is long over; it commits nothing.)
 void GroupWorld::check_leader(const GroupNode& node) {
     const Status status = node.log->status();
     if (status.role != Status::Role::Leader) return;
@@ -154,15 +167,15 @@ void GroupWorld::check_leader(const GroupNode& node) {
     if (!status.membership.voters.empty() && std::ranges::find(memberships_, status.membership) == memberships_.end()) {
         memberships_.push_back(status.membership);
     }
-    const auto [leader, is_new] = leaders_.try_emplace(status.ballot.epoch, node.id);
-    if (leader->second != node.id) violate("two leaders of epoch " + std::to_string(status.ballot.epoch));
-    if (!is_new) return;
+    const auto [leader, is_new] = leaders_.try_emplace(status.ballot, node.id);
+    if (leader->second != node.id) violate("two leaders of ballot " + text_of(status.ballot));
+    if (!is_new || !protocol_.logs_match) return;
     for (const auto& [index, entry] : decided_) {
         if (index <= node.disk.start.index || index <= node.applied.index) continue;
-        if (decided_by_.at(index) >= status.ballot.epoch) continue;
+        if (decided_by_.at(index) >= status.ballot) continue;
         const auto stored = node.disk.entries.find(index);
         if (stored == node.disk.entries.end() || stored->second != entry) {
-            return violate("leader of epoch " + std::to_string(status.ballot.epoch) + " lacks " + text_of(index));
+            return violate("leader of ballot " + text_of(status.ballot) + " lacks " + text_of(index));
         }
     }
 }

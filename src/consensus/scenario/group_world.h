@@ -73,8 +73,8 @@ struct GroupRequest {
 
 /// The whole. Every step is followed by the checks; the first that fails is kept in violation(), and the world stands still.
 ///
-/// Checked: at most one leader a term; logs match where index and ballot do; a leader holds everything delivered in earlier terms;
-/// the same entry is delivered at an index everywhere, once, in order, durable where it is delivered and on a majority when it is first
+/// Checked: at most one leader a ballot; index and ballot tell an entry on disk; where the protocol says so, they tell all before it, and a
+/// leader holds everything delivered under earlier ballots; a leader that is ready has delivered all that; the same entry is delivered at an index everywhere, once, in order, durable where it is delivered and on a majority when it is first
 /// delivered; every request ends at most once; no read barrier is served below what was delivered before it was asked for.
 class GroupWorld {
 public:
@@ -123,6 +123,7 @@ public:
     /// As `settle`, while time passes.
     void run(Duration span);
 
+    const Protocol& protocol() const { return protocol_; }
     const std::map<NodeId, GroupNode>& nodes() const { return nodes_; }
     GroupNode& node(NodeId id) { return nodes_.at(id); }
     const std::map<RequestId, GroupRequest>& requests() const { return requests_; }
@@ -149,8 +150,9 @@ private:
     void end(RequestId id, const GroupNode& node, Ending ending, Why why, LogIndex index);
     void decide(const GroupNode& node, const Entry& entry);
     void check_leader(const GroupNode& node);
+    void check_ready(const GroupNode& node, const LeaderReady& ready);
     void check_chain(const GroupNode& node, const Entry& entry);
-    bool held_by_majority(const Entry& entry) const;
+    bool held_by_majority(const Entry& stored) const;
     void violate(const std::string& what);
     void tell(std::string line);
     template <class Event>
@@ -168,9 +170,9 @@ private:
     std::map<RequestId, GroupRequest> requests_;
     RequestId next_request_ = 1;
     std::map<LogIndex, Entry> decided_;
-    std::map<LogIndex, uint64_t> decided_by_;  // The epoch of whoever delivered it first: it was committed by then.
-    std::map<uint64_t, NodeId> leaders_;       // By epoch.
-    struct Link {                              // What an entry is, and what stands before it, wherever it is stored.
+    std::map<LogIndex, Ballot> decided_by_;  // The ballot of whoever delivered it first: it was committed by then.
+    std::map<Ballot, NodeId> leaders_;
+    struct Link {  // What an entry is, and what stands before it, wherever it is stored.
         Entry entry;
         std::optional<Ballot> before;
     };

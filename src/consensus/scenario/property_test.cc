@@ -206,21 +206,29 @@ private:
         const LogIndex index = first + chance_.below(node.disk.entries.size());
         const Entry& entry = node.disk.entries.at(index);
         const auto decided = world_.decided().find(index);
-        if (decided == world_.decided().end() || decided->second != entry) return;
+        if (decided == world_.decided().end() || decided->second != world_.protocol().meant_by(entry)) return;
         for (const auto& [id, other] : world_.nodes()) {
             const auto copy = other.disk.entries.find(index);
-            const bool good =
-                copy != other.disk.entries.end() && copy->second == entry && !other.disk.damaged.contains(index);
-            if (id != node.id && good && node_knows(node, id)) return world_.damage(node.id, index);
+            const bool good = copy != other.disk.entries.end() && copy->second.payload == entry.payload &&
+                              !other.disk.damaged.contains(index);
+            if (id == node.id || !good || !node_knows(node, id)) continue;
+            if (world_.protocol().trusts_damaged_positions || knows_decision(other, index)) {
+                return world_.damage(node.id, index);
+            }
         }
     }
 
+    // Also after a restart.
+    static bool knows_decision(const GroupNode& node, LogIndex index) {
+        return index <= std::max(node.disk.hard_state.committed, node.disk.applied.index);
+    }
+
     // By the memberships that it can still read.
-    static bool node_knows(const GroupNode& node, NodeId other) {
+    bool node_knows(const GroupNode& node, NodeId other) const {
         if (node.disk.membership.contains(other)) return true;
         for (const auto& [index, entry] : node.disk.entries) {
             if (entry.kind != EntryKind::Membership || node.disk.damaged.contains(index)) continue;
-            if (decode_membership(entry.payload.view())->contains(other)) return true;
+            if (decode_membership(world_.protocol().meant_by(entry).payload.view())->contains(other)) return true;
         }
         return false;
     }

@@ -121,11 +121,13 @@ private:
         return true;
     }
 
-    static void write_log(GroupDisk& disk, const Words& ballots) {
+    void write_log(GroupDisk& disk, const Words& ballots) const {
         for (const std::string& word : ballots) {
             const LogIndex index = disk.entries.empty() ? LogIndex(1) : disk.entries.rbegin()->first.next();
             const Ballot ballot{number_of(word), NodeId::Nobody};
-            disk.entries[index] = {index, ballot, EntryKind::Command, Bytes::copy("e" + std::to_string(index.value))};
+            Entry entry{index, ballot, EntryKind::Command, Bytes::copy("e" + std::to_string(index.value))};
+            if (word.ends_with('n')) entry = {index, ballot, EntryKind::Noop, Bytes()};
+            disk.entries[index] = world_.protocol().stored(entry);
             disk.hard_state.promised = std::max(disk.hard_state.promised, ballot);
         }
     }
@@ -331,8 +333,9 @@ private:
                 if (counts) found.push_back(entry.payload.str());
             }
         } else {
-            for (const auto& [index, entry] : of.disk.entries) {
-                if (what == "ballots") found.push_back(std::to_string(entry.ballot.epoch));
+            for (const auto& [index, stored] : of.disk.entries) {
+                const Entry entry = world_.protocol().meant_by(stored);
+                if (what == "ballots") found.push_back(std::to_string(stored.ballot.epoch));
                 if (what == "log" && entry.kind == EntryKind::Command) found.push_back(entry.payload.str());
             }
         }

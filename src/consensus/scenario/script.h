@@ -16,7 +16,7 @@ namespace polis::consensus {
 ///   nodes 1 2 3 learners 4 spare 5    who there is; spare nodes belong to no group yet
 ///   option NAME VALUE                 of consensus::Options, for all nodes; durations in ms, switches on/off
 ///   priority N P
-///   log N 1 1 4                       the ballots of the entries on its disk (their commands are e1, e2 ...)
+///   log N 1n 1 4                      the ballots of the entries on its disk (their commands are e1, e2 ...; with n: a Noop)
 ///   term N T | committed N I | damage N I ...
 /// Events. After each, whatever can happen without time passing happens, unless `manual` was said (until `auto`):
 ///   elect N                           lets time pass for N alone until it leads and is ready
