@@ -36,7 +36,8 @@ TEST(SlotStores, GiveTheNewestOfEachSlotAfterARefusal) {
     EXPECT_TRUE(stores.out_of_space());
     EXPECT_FALSE(stores.add(write({entry(1, 3)})).has_value());
     EXPECT_FALSE(stores.is_durable(refused));
-    const std::optional<Store> retry = stores.retry({.promised = {3, NodeId{1}}, .voted_for = {}, .current_epoch = 0, .committed = {}});
+    const std::optional<Store> retry =
+        stores.retry({.promised = {3, NodeId{1}}, .voted_for = {}, .current_epoch = 0, .committed = {}});
     ASSERT_TRUE(retry.has_value());
     EXPECT_EQ(retry->write.entries, (std::vector{entry(1, 3), entry(2, 2), entry(3, 2)}));
     EXPECT_EQ(retry->write.hard_state->promised.epoch, 3u);

@@ -28,6 +28,7 @@ std::span<const Protocol> protocols() {
         Protocol{.name = "raft", .make = make_raft},
         Protocol{.name = "paxos",
                  .make = make_paxos,
+                 .is_offered = false,
                  .meant_by = value_in,
                  .stored = with_own_origin,
                  .logs_match = false,

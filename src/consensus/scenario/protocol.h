@@ -17,6 +17,8 @@ inline Entry same_entry(const Entry& entry) { return entry; }
 struct Protocol {
     std::string_view name;                    // As scripts and the option cluster.consensus say it.
     std::unique_ptr<Log> (*make)(Options){};  // Before its first input.
+    /// cluster.consensus takes it. One that is not finished is put through all stories, and the first of the random schedules only.
+    bool is_offered = true;
     /// What is delivered for an entry on disk, once it is decided; and how an entry lies on disk that its ballot's leader made.
     Entry (*meant_by)(const Entry& stored) = same_entry;
     Entry (*stored)(const Entry& entry) = same_entry;
